@@ -1,0 +1,1 @@
+"""The recipes that ``--config NAME`` finds; data only."""

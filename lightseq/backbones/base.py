@@ -1,0 +1,91 @@
+"""What a backbone is, and the two things that happen to its state between windows."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from ..types import State
+
+Stepper: TypeAlias = Callable[[Tensor, State], tuple[Tensor, State]]
+"""``(ids (B,), state) -> (y (B, output_size), state)``: one time step of the sampler, without gradients."""
+
+
+class Backbone(nn.Module, ABC):
+    """A recurrent network over embedded time steps, the state an argument and a return value.
+
+    T steps at once, T steps in pieces, and T single steps agree in eval mode, from any state: values, final state and
+    gradients. ``lightseq.testing.check_backbone`` holds a plugin to it. A plugin's constructor takes ``input_size``,
+    ``hidden_size``, ``num_layers``, ``dropout`` and whatever else is its own (``model.backbone_args``).
+    """
+
+    output_size: int
+    """The width of what ``forward`` returns."""
+
+    def __init__(self, input_size: int) -> None:
+        super().__init__()
+        self.input_size = input_size
+
+    @abstractmethod
+    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Run over a window.
+
+        Args:
+            x: (B, T, D).
+            state: Tensors with the batch on dimension 1; None is ``initial_state``.
+
+        Returns:
+            y (B, T, output_size) and the state after the last time step.
+        """
+
+    def initial_state(self, batch_size: int) -> State:
+        """The state that a document starts from: zeros, of the shapes that one time step returns."""
+        parameter = next(self.parameters())
+        x = torch.zeros(batch_size, 1, self.input_size, dtype=parameter.dtype, device=parameter.device)
+        with torch.no_grad():
+            _, state = self(x, None)
+        return tuple(torch.zeros_like(part) for part in state)
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """One time step, differentiable: x (B, D) -> y (B, output_size). The reference for everything faster."""
+        y, state = self(x.unsqueeze(1), state)
+        return y.squeeze(1), state
+
+    def stepper(self, embedding: Tensor) -> Stepper:
+        """A function for the sampler, its weights prepared once.
+
+        Args:
+            embedding: (V, D), the row of each token.
+        """
+        weights = embedding.detach()
+
+        def advance(ids: Tensor, state: State) -> tuple[Tensor, State]:
+            with torch.no_grad():
+                return self.step(weights[ids], state)
+
+        return advance
+
+    def trace(self, x: Tensor, state: State | None = None) -> dict[str, Tensor]:
+        """Named internals (gates, candidates, cell values), each (B, T, ...), for the inspector. Default: none."""
+        return {}
+
+
+def reset_rows(state: State, initial: State, reset: Tensor) -> State:
+    """The initial state in the rows that start afresh, the carried one in the others.
+
+    Args:
+        state: Carried tensors, the batch on dimension 1.
+        initial: Tensors of the same shapes.
+        reset: (B,) bool.
+    """
+    return tuple(
+        torch.where(reset.view(1, -1, *(1,) * (old.dim() - 2)), new.to(old.dtype), old)
+        for old, new in zip(state, initial, strict=True)
+    )
+
+
+def detach(state: State) -> State:
+    """The same values, cut off from the graph of the window before: truncated backpropagation through time."""
+    return tuple(part.detach() for part in state)

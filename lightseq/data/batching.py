@@ -1,0 +1,201 @@
+"""Windows of rows. The order is a pure function of (seed, epoch, rank, world size); a position is a counter.
+
+A **stream** is cut into as many lanes as there are rows, and every row reads its own lane, window after window, the
+state carried along. The alphabet in 4 lanes and windows of 4 time steps, the target of each step the token after it:
+
+             window 0       window 1
+    lane 0   a b c d        e f g
+             > b c d e      > f g h
+    lane 1   h i j k        l m n
+             > i j k l      > m n o
+    lane 2   o p q r        s t u
+             > p q r s      > t u v
+    lane 3   v w x y        . . .
+             > w x y z      > . . .
+
+Only window 0 resets the state. Every letter but the first is a target once; a dot is a step that is not scored.
+
+**Documents** start afresh, one a row, a boundary before and after them (drawn as an underline), and rows that end
+early are padded. One that is longer than a window goes on in the next window of its row, without a reset:
+
+             window 0       window 1
+    "cab"    _ c a b        . . . .
+             > c a b _      > . . . .
+    "zebra"  _ z e b        r a . .
+             > z e b r      > a _ . .
+"""
+
+import heapq
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..types import IGNORE_INDEX, Batch
+from .store import Store
+
+POOL = 4
+"""Groups of rows whose documents are sorted by length together: less padding, at little cost in randomness."""
+
+Array = npt.NDArray[Any]
+
+
+class BatchSource(Protocol):
+    """Batches by number."""
+
+    def __len__(self) -> int:
+        """Batches of an epoch: the same in every epoch and on every rank."""
+
+    def batch(self, epoch: int, index: int) -> Batch:
+        """One batch of an epoch."""
+
+
+class StreamBatches:
+    """One long text in lanes, every token but the first a target exactly once.
+
+    Args:
+        tokens: (N,) ids.
+        lanes: Rows over all ranks together.
+        window: T. The last window of a lane may be shorter.
+        rank: Whose lanes: each rank owns neighbouring ones.
+        world: Number of ranks.
+        carry: Whether the state goes on from window to window; False is cold windows, cut from the text's beginning.
+    """
+
+    def __init__(
+        self, tokens: Array, *, lanes: int, window: int, rank: int = 0, world: int = 1, carry: bool = True
+    ) -> None:
+        self.tokens, self.window, self.carry = tokens, window, carry
+        self.lane_length = -(-(len(tokens) - 1) // lanes)
+        if not carry:  # whole windows, so that the number of lanes does not change where they begin
+            self.lane_length = -(-self.lane_length // window) * window
+        per_rank = -(-lanes // world)
+        self.starts = np.arange(rank * per_rank, (rank + 1) * per_rank) * self.lane_length
+
+    def __len__(self) -> int:
+        return -(-self.lane_length // self.window)
+
+    def batch(self, epoch: int, index: int) -> Batch:
+        """Window ``index`` of every lane of this rank; every epoch is alike."""
+        begin = index * self.window
+        steps = min(self.window, self.lane_length - begin)
+        places = (self.starts + begin)[:, None] + np.arange(steps + 1)
+        ids = self.tokens[np.minimum(places, len(self.tokens) - 1)].astype(np.int64)
+        targets = ids[:, 1:]
+        if places[-1, -1] >= len(self.tokens):
+            targets = np.where(places[:, 1:] < len(self.tokens), targets, IGNORE_INDEX)
+        reset = torch.full((len(ids),), index == 0 or not self.carry)
+        return Batch(torch.from_numpy(ids[:, :-1]), torch.from_numpy(targets), reset)
+
+
+class DocumentBatches:
+    """Documents in rows, those of similar length together.
+
+    Documents of equally many windows fill whole batches; what is left over is dealt to rows that each read one
+    document after another (the longest first to the row that is free first), so that the number of batches is the same
+    in every epoch whatever the order. Nothing is dropped, and nothing counted twice: a rank that has fewer documents
+    gets rows in which nothing is scored.
+
+    Args:
+        store: The encoded corpus.
+        documents: The numbers of those to read.
+        rows: B, on each rank.
+        window: T.
+        boundary: The id of the boundary token.
+        rank: Whose rows.
+        world: Number of ranks.
+        seed: Of the order; None keeps one order, sorted by length.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        documents: Array,
+        *,
+        rows: int,
+        window: int,
+        boundary: int,
+        rank: int = 0,
+        world: int = 1,
+        seed: int | None = None,
+    ) -> None:
+        self.store, self.documents, self.boundary = store, documents, boundary
+        self.rows, self.window, self.rank, self.world, self.seed = rows * world, window, rank, world, seed
+        self.steps = np.diff(store.offsets)[documents] + 1
+        self.windows = -(-self.steps // window)
+        self._epoch, self._columns = 0, self._plan(0)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    def batch(self, epoch: int, index: int) -> Batch:
+        """One window of this rank's rows."""
+        if epoch != self._epoch:
+            self._epoch, self._columns = epoch, self._plan(epoch)
+        documents, piece = self._columns[index]
+        own = slice(self.rank, None, self.world)
+        return self._gather(documents[own], piece[own])
+
+    def _plan(self, epoch: int) -> list[tuple[Array, Array]]:
+        """For each batch the documents of all ranks' rows (-1: none) and which window of them."""
+        n = len(self.documents)
+        rng = None if self.seed is None else np.random.default_rng([self.seed, epoch])
+        order = np.argsort(self.steps, kind="stable") if rng is None else rng.permutation(n)
+        groups: list[Array] = []
+        left: list[Array] = []
+        for windows in np.unique(self.windows)[::-1]:
+            own = order[self.windows[order] == windows]
+            full = len(own) // self.rows * self.rows
+            left.append(own[full:])
+            groups += np.split(self._sorted(own[:full]), full // self.rows) if full else []
+        if rng is not None:
+            groups = [groups[g] for g in rng.permutation(len(groups))]
+        columns = [
+            (group, np.full(len(group), piece)) for group in groups for piece in range(int(self.windows[group[0]]))
+        ]
+        return columns + self._dealt(np.concatenate(left))
+
+    def _sorted(self, documents: Array) -> Array:
+        size = POOL * self.rows
+        pools = [documents[i : i + size] for i in range(0, len(documents), size)]
+        return np.concatenate([pool[np.argsort(self.steps[pool], kind="stable")] for pool in pools])
+
+    def _dealt(self, documents: Array) -> list[tuple[Array, Array]]:
+        """The documents that fill no whole batch, the longest first, each to the row that is free first."""
+        if not len(documents):
+            return []
+        rows = -(-min(self.rows, len(documents)) // self.world) * self.world
+        free = [(0, row) for row in range(rows)]
+        places = []
+        for document in documents:
+            column, row = heapq.heappop(free)
+            places.append((column, row))
+            heapq.heappush(free, (column + int(self.windows[document]), row))
+        length = max(column for column, _ in free)
+        who, piece = np.full((length, rows), -1), np.zeros((length, rows), int)
+        for document, (column, row) in zip(documents, places, strict=True):
+            pieces = int(self.windows[document])
+            who[column : column + pieces, row] = document
+            piece[column : column + pieces, row] = np.arange(pieces)
+        return list(zip(who, piece, strict=True))
+
+    def _gather(self, documents: Array, piece: Array) -> Batch:
+        """Time step p of a document of n tokens reads the boundary (p = 0) or token p - 1, for p from 0 to n."""
+        begin = piece * self.window
+        steps = np.where(documents < 0, 0, self.steps[documents])[:, None]
+        length = max(1, min(self.window, int((steps[:, 0] - begin).max())))
+        p = begin[:, None] + np.arange(length + 1)
+        first = self.store.offsets[self.documents[documents]][:, None]
+        places = np.clip(first + p - 1, 0, len(self.store.tokens) - 1)
+        ids = np.where((p > 0) & (p < steps), self.store.tokens[places].astype(np.int64), self.boundary)
+        scored, labels = p[:, :-1] < steps, self.store.label_ids
+        if labels is None:
+            targets = ids[:, 1:]
+        elif self.store.tagged:  # every token against its own label
+            targets, scored = labels[places[:, :-1]].astype(np.int64), scored & (p[:, :-1] > 0)
+        else:  # the document's one label at its last token
+            targets = labels[self.documents[documents]][:, None].astype(np.int64).repeat(length, 1)
+            scored = p[:, :-1] == steps - 1
+        targets = np.where(scored, targets, IGNORE_INDEX)
+        return Batch(torch.from_numpy(ids[:, :-1].copy()), torch.from_numpy(targets), torch.from_numpy(piece == 0))

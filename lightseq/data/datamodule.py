@@ -1,0 +1,167 @@
+"""Lightning's view of a dataset: encoded, split, batched."""
+
+import os
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+
+from .. import registry
+from ..errors import UserError
+from ..types import NonNegativeInt, PositiveInt, Probability
+from ..vocabulary import Vocabulary
+from .batching import BatchSource, DocumentBatches, StreamBatches
+from .dataset import TextDataset
+from .loader import SequenceLoader
+from .splitting import Array, Deal, split_documents, split_stream
+from .store import Store, open_store
+
+COLD_WINDOWS = (64, 256)
+"""Beside the carried state, a stream is validated in windows of so many time steps that each start afresh."""
+
+
+class SequenceData(pl.LightningDataModule):
+    """The batches of one dataset.
+
+    Nothing is read before ``vocabulary`` or a data loader is asked for; then the documents are encoded into the cache,
+    by whichever process of a machine comes first.
+
+    Args:
+        dataset: An entry-point name: ``lightseq datasets`` lists them.
+        dataset_args: What the dataset's own constructor takes.
+        batch_size: Rows a step and device: documents, or lanes of a stream.
+        window: Time steps of a row that are trained on at once; the state is carried to the next window.
+        val_lanes: Lanes that a stream's validation is cut into. The score depends on it a little, so it is a number of
+            its own and neither the batch size nor the number of devices changes it.
+        val_fraction: Share of the documents, or of the stream, to validate on, where the dataset does not say.
+        test_fraction: The same for the test split.
+        fold: Which part validates, counted from 0: with a val_fraction of 0.1 there are ten.
+        split_seed: Of the dealing of documents to splits. A seed of its own, so that runs with other seeds compare.
+        seed: Of the order of the training documents; null is ``seed_everything``.
+        tokens: The vocabulary to encode with; null is the tokens of the text. A checkpoint brings its own.
+        label_names: The labels, in order; null is those of the data. A checkpoint brings its own.
+
+    Raises:
+        UserError: An unknown dataset, arguments it does not take, fractions that leave nothing to train on.
+    """
+
+    def __init__(
+        self,
+        dataset: str,
+        dataset_args: dict[str, Any] | None = None,
+        batch_size: PositiveInt = 64,
+        window: PositiveInt = 128,
+        val_lanes: PositiveInt = 64,
+        val_fraction: Probability = 0.1,
+        test_fraction: Probability = 0.1,
+        fold: NonNegativeInt = 0,
+        split_seed: NonNegativeInt = 0,
+        seed: NonNegativeInt | None = None,
+        tokens: list[str] | None = None,
+        label_names: list[str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        if not val_fraction or val_fraction + test_fraction >= 1:
+            raise UserError("data.val_fraction must be above 0, and with data.test_fraction below 1")
+        if fold >= round(1 / val_fraction):
+            raise UserError(f"data.fold {fold}: a val_fraction of {val_fraction:g} has {round(1 / val_fraction)} folds")
+        self.name, self.batch_size, self.window, self.val_lanes = dataset, batch_size, window, val_lanes
+        self.deal = Deal(split_seed, val_fraction, test_fraction, fold)
+        self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0")) if seed is None else seed
+        self._given = tokens, label_names
+        source = registry.build(registry.DATASETS, dataset, dataset_args)
+        if not isinstance(source, TextDataset):
+            raise UserError(f"{dataset!r} is broken: {type(source).__name__} is no lightseq.data.TextDataset")
+        self.dataset: TextDataset = source
+
+    @cached_property
+    def store(self) -> Store:
+        """The encoded corpus."""
+        self.dataset.download()
+        return open_store(self.dataset, self.name, *self._given)
+
+    @cached_property
+    def parts(self) -> dict[str, Array]:
+        """By split: document numbers, or the token ids of a stream."""
+        split = split_stream if self.dataset.layout == "stream" else split_documents
+        return split(self.store, self.deal, self.name)
+
+    @property
+    def vocabulary(self) -> list[str]:
+        """The tokens in the order of their ids; linked to the model."""
+        return self.store.vocabulary
+
+    @property
+    def labels(self) -> list[str] | None:
+        """The labels in the order of their ids, None for a language model; linked to the model."""
+        return self.store.labels
+
+    @property
+    def token_counts(self) -> list[int] | None:
+        """(V,) How often each token stands in the training text of a stream, from which an empty prompt draws its first
+        token; None where documents start with a boundary. Linked to the model."""
+        if Vocabulary(self.vocabulary).boundary is not None:
+            return None
+        size = len(self.vocabulary)
+        blocks = np.array_split(self.parts["train"], 1 + len(self.parts["train"]) // (1 << 22))
+        return sum(np.bincount(block, minlength=size) for block in blocks).tolist()  # type: ignore[union-attr]
+
+    def training_lanes(self, world: int) -> int:
+        """Lanes of the training stream, over all ranks: as many as fill at least one window each."""
+        most = max(1, (len(self.parts["train"]) - 1) // self.window)
+        return min(self.batch_size * world, max(world, most))
+
+    def train_dataloader(self) -> SequenceLoader:
+        """The training split in the order of the seed."""
+        world = self.trainer.world_size if self.trainer else 1
+        if self.dataset.layout == "stream":
+            return SequenceLoader(self._stream("train", self.training_lanes(world), self.window))
+        return SequenceLoader(self._documents("train", seed=self.seed))
+
+    def val_dataloader(self) -> list[SequenceLoader]:
+        """The validation split, whole; for a stream with the state carried, then in cold windows."""
+        return self._evaluation("val")
+
+    def test_dataloader(self) -> list[SequenceLoader]:
+        """The test split, whole.
+
+        Raises:
+            UserError: The dataset has none.
+        """
+        if not len(self.parts["test"]):
+            raise UserError(f"dataset {self.name!r} has no test split; data.test_fraction makes one")
+        return self._evaluation("test")
+
+    def predict_dataloader(self) -> SequenceLoader:
+        """The test split."""
+        return self.test_dataloader()[0]
+
+    def _evaluation(self, split: str) -> list[SequenceLoader]:
+        if self.dataset.layout == "documents":
+            return [SequenceLoader(self._documents(split, seed=None))]
+        lanes = min(self.val_lanes, len(self.parts[split]) - 1)
+        sources = [self._stream(split, lanes, self.window)]
+        sources += [self._stream(split, lanes, window, carry=False) for window in COLD_WINDOWS]
+        return [SequenceLoader(source) for source in sources]
+
+    def _stream(self, split: str, lanes: int, window: int, carry: bool = True) -> BatchSource:
+        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        return StreamBatches(self.parts[split], lanes=lanes, window=window, rank=rank, world=world, carry=carry)
+
+    def _documents(self, split: str, seed: int | None) -> BatchSource:
+        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        boundary = Vocabulary(self.vocabulary).boundary
+        if boundary is None:
+            raise UserError("the given vocabulary has no boundary token, which documents need: it is one of a stream")
+        return DocumentBatches(
+            self.store,
+            self.parts[split],
+            rows=self.batch_size,
+            window=self.window,
+            boundary=boundary,
+            rank=rank,
+            world=world,
+            seed=seed,
+        )

@@ -1,0 +1,45 @@
+"""What a dataset is."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+
+from ..types import Document, Layout, Rendering
+
+
+class TextDataset(ABC):
+    """A corpus under a name: an entry point of the group ``lightseq.datasets``.
+
+    A plugin writes ``documents`` and nothing else; its constructor's parameters, with their annotations, are what a
+    user may set under ``data.dataset_args``. ``super().__init__()`` is never required.
+
+    Example::
+
+        class Colours(TextDataset):
+            prompts = ("", "gr")
+
+            def documents(self):
+                return ["red", "green", "grey", "blue"]
+    """
+
+    layout: Layout = "documents"
+    """``documents``: rows start afresh, one document each, and a boundary token starts and ends it. ``stream``: the
+    documents are one long text, read in contiguous windows with the state carried, and no token is added."""
+
+    prompts: Sequence[str] = ("",)
+    """What to continue when samples are shown while training; the empty prompt begins from nothing."""
+
+    @abstractmethod
+    def documents(self) -> Iterable[str | Document]:
+        """The texts, in the same order at every call: a name, a tune, a whole play. They may be produced one by one
+        and be larger than memory. Called more than once: to learn the alphabet, then to encode."""
+
+    def download(self) -> None:
+        """Fetch what ``documents`` reads; called before it, by one process of a machine at a time."""
+
+    def judge(self, texts: Sequence[str]) -> Mapping[str, float]:
+        """Shares between 0 and 1 by name, of generated texts: how many are valid, say. Default: none."""
+        return {}
+
+    def render(self, text: str) -> Rendering:
+        """A picture or a sound of one generated text. Default: neither."""
+        return Rendering()

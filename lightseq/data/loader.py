@@ -1,0 +1,45 @@
+"""What Lightning iterates over."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..types import Batch
+from .batching import BatchSource
+
+
+class SequenceLoader:
+    """Batches in order, an epoch at each iteration, with a position that can be stored and restored.
+
+    It has a length, without which Lightning fetches a batch ahead and loses it on resume, and no worker process: what
+    is memory-mapped needs none.
+
+    Args:
+        source: The batches by number.
+    """
+
+    def __init__(self, source: BatchSource) -> None:
+        self.source = source
+        self.epoch, self.position = 0, 0
+        self._go_on = True
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __iter__(self) -> Iterator[Batch]:
+        if not self._go_on:
+            self.epoch, self.position = self.epoch + 1, 0
+        self._go_on = False
+        while self.position < len(self.source):
+            self.position += 1
+            yield self.source.batch(self.epoch, self.position - 1)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the next batch stands. The end of an epoch is the beginning of the next: stored as an exhausted one,
+        a whole epoch would be skipped without a word."""
+        finished, position = divmod(self.position, len(self.source))
+        return {"epoch": self.epoch + finished, "position": position}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where ``state_dict`` was taken."""
+        self.epoch, self.position = state["epoch"], state["position"]
+        self._go_on = True

@@ -1,0 +1,173 @@
+"""Text from a model: every prompt at every temperature in one batch, one time step at a time."""
+
+import itertools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .errors import UserError
+from .model import SequenceModel
+from .vocabulary import Vocabulary
+
+LOOK_EVERY = 32
+"""Time steps between two looks at whether every row has ended: a look waits for the device."""
+
+
+class Sample(NamedTuple):
+    """One generated text."""
+
+    prompt: str
+    temperature: float
+    index: int
+    """Counts the samples of one prompt and temperature."""
+    text: str
+    """The prompt and what followed; boundaries are silent."""
+    ended: bool
+    """Whether the model ended it, rather than the length."""
+
+
+@torch.no_grad()
+def generate(
+    model: SequenceModel,
+    vocabulary: Vocabulary,
+    prompts: Sequence[str],
+    temperatures: Sequence[float],
+    *,
+    n: int = 1,
+    length: int = 256,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    seed: int = 0,
+    token_counts: Sequence[int] | None = None,
+) -> list[Sample]:
+    """Continue each prompt ``n`` times at each temperature.
+
+    The random numbers come from a generator of its own, so that training goes on as if nobody had looked; the same
+    call draws the same numbers whatever the model, so that differences come from the model. A boundary ends a row.
+    An empty prompt starts at the boundary; where the vocabulary has none, from a token drawn by ``token_counts``.
+
+    Args:
+        model: A language model. Put back into the mode it came in.
+        vocabulary: Its tokens.
+        prompts: Texts to continue.
+        temperatures: Divide the logits; 0 is greedy.
+        n: Samples of each prompt and temperature.
+        length: Tokens drawn at the most.
+        top_k: Draw among the k likeliest tokens only.
+        top_p: Draw among the fewest tokens whose probabilities reach p only (Holtzman et al. 2020).
+        seed: Of the random numbers.
+        token_counts: (V,) How often each token stands in the training text; None is evenly.
+
+    Returns:
+        Prompt by prompt, within it temperature by temperature, within it ``n`` samples.
+
+    Raises:
+        UserError: A prompt with a token the model does not know, or a number out of its range.
+    """
+    _check(temperatures, n, length, top_k, top_p)
+    rows = list(itertools.product(prompts, temperatures, range(n)))
+    device = model.head.weight.device
+    generator = torch.Generator(device).manual_seed(seed)
+    heat = torch.tensor([row[1] for row in rows], device=device).unsqueeze(1)
+    fed = _start(vocabulary, [row[0] for row in rows], token_counts, generator, device)
+    was_training = model.training
+    model.eval()
+    try:
+        drawn = _loop(model, fed, heat, vocabulary.boundary, length, top_k, top_p, generator)
+    finally:
+        model.train(was_training)
+    return [_sample(vocabulary, row, ids) for row, ids in zip(rows, drawn, strict=True)]
+
+
+def draw(logits: Tensor, heat: Tensor, top_k: int | None, top_p: float | None, generator: torch.Generator) -> Tensor:
+    """One token a row, (B, V) -> (B,), by the Gumbel-max trick: argmax(logits / T + noise) is a draw from softmax.
+
+    Args:
+        logits: (B, V).
+        heat: (B, 1) temperatures; 0 takes the likeliest token.
+        top_k: As ``generate``.
+        top_p: As ``generate``.
+        generator: On the logits' device.
+    """
+    noise = -torch.empty_like(logits).exponential_(generator=generator).log()
+    cold = heat == 0
+    scaled = logits / heat.masked_fill(cold, 1.0)
+    if top_k is not None and top_k < logits.shape[1]:
+        least = scaled.topk(top_k, dim=1).values[:, -1:]
+        scaled = scaled.masked_fill(scaled < least, -torch.inf)
+    if top_p is not None:
+        ordered, places = scaled.sort(dim=1, descending=True)
+        before = ordered.softmax(1).cumsum(1).roll(1, 1)
+        before[:, 0] = 0.0  # the likeliest token always stays
+        scaled = scaled.scatter(1, places, ordered.masked_fill(before >= top_p, -torch.inf))
+    return (scaled + noise.masked_fill(cold, 0.0)).argmax(1)
+
+
+def _check(temperatures: Sequence[float], n: int, length: int, top_k: int | None, top_p: float | None) -> None:
+    for temperature in temperatures:
+        if not 0 <= temperature < float("inf"):
+            raise UserError(f"a temperature is 0 (greedy) or more, not {temperature:g}")
+    for name, value in (("n", n), ("length", length), ("top_k", top_k)):
+        if value is not None and value < 1:
+            raise UserError(f"{name} is at least 1, not {value}")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise UserError(f"top_p is above 0 and at most 1, not {top_p:g}")
+
+
+def _start(
+    vocabulary: Vocabulary,
+    prompts: Sequence[str],
+    token_counts: Sequence[int] | None,
+    generator: torch.Generator,
+    device: torch.device,
+) -> list[list[int]]:
+    """What each row is fed before it draws: the boundary and the prompt, at least one token."""
+    encoded = [vocabulary.encode(prompt) for prompt in prompts]
+    if vocabulary.boundary is not None:
+        return [[vocabulary.boundary, *ids] for ids in encoded]
+    weights = torch.ones(len(vocabulary)) if token_counts is None else torch.tensor(token_counts, dtype=torch.float)
+    first = torch.multinomial(weights.to(device), len(prompts), replacement=True, generator=generator).tolist()
+    return [ids or [token] for ids, token in zip(encoded, first, strict=True)]
+
+
+def _loop(
+    model: SequenceModel,
+    fed: list[list[int]],
+    heat: Tensor,
+    stop: int | None,
+    length: int,
+    top_k: int | None,
+    top_p: float | None,
+    generator: torch.Generator,
+) -> list[list[int]]:
+    """Every row's own tokens followed by what it drew, a row that has ended repeating the stop token."""
+    device = heat.device
+    lengths = torch.tensor([len(ids) for ids in fed], device=device)
+    longest = int(lengths.max())
+    prompt = torch.tensor([ids + [0] * (longest - len(ids)) for ids in fed], device=device)
+    step, state = model.stepper(), model.initial_state(len(fed))
+    ids, ended = prompt[:, 0], torch.zeros(len(fed), dtype=torch.bool, device=device)
+    columns = [ids]
+    for t in range(1, longest + length):
+        logits, state = step(ids, state)
+        ids = draw(logits, heat, top_k, top_p, generator)
+        if stop is not None:
+            ids = ids.masked_fill(ended, stop)
+        if t < longest:
+            ids = torch.where(t < lengths, prompt[:, t], ids)
+        if stop is not None:
+            ended |= (ids == stop) & (t >= lengths)
+            if t % LOOK_EVERY == 0 and bool(ended.all()):
+                break
+        columns.append(ids)
+    drawn = torch.stack(columns, 1).tolist()
+    return [row[: len(own) + length] for row, own in zip(drawn, fed, strict=True)]
+
+
+def _sample(vocabulary: Vocabulary, row: tuple[str, float, int], ids: list[int]) -> Sample:
+    """Cut at the first stop token after the one that starts the document."""
+    stop = vocabulary.boundary
+    end = ids.index(stop, 1) if stop is not None and stop in ids[1:] else None
+    return Sample(*row, text=vocabulary.decode(ids[:end]), ended=end is not None)

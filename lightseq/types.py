@@ -1,0 +1,74 @@
+"""The words that every module shares.
+
+Dimensions, in this order wherever they meet:
+
+    B  rows of a batch         V  tokens of a vocabulary    H  hidden size
+    T  time steps              D  embedding width           L  layers
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+
+import numpy.typing as npt
+from torch import Tensor
+
+if TYPE_CHECKING:
+    PositiveInt: TypeAlias = int
+    NonNegativeInt: TypeAlias = int
+    PositiveFloat: TypeAlias = float
+    NonNegativeFloat: TypeAlias = float
+    Probability: TypeAlias = float
+else:  # to the command line these are types that check the range too, so the annotation is the check
+    from jsonargparse.typing import (
+        NonNegativeFloat,
+        NonNegativeInt,
+        PositiveFloat,
+        PositiveInt,
+        restricted_number_type,
+    )
+
+    Probability = restricted_number_type("Probability", float, [(">=", 0), ("<", 1)], docstring="A number in [0, 1)")
+
+IGNORE_INDEX = -100
+"""The target of a time step at which nothing is scored."""
+
+State: TypeAlias = tuple[Tensor, ...]
+"""What a backbone carries from one time step to the next: tensors with the batch on dimension 1, as cuDNN has it."""
+
+Layout: TypeAlias = Literal["documents", "stream"]
+"""Rows that start afresh, one document each, or one long text in contiguous windows with the state carried."""
+
+Split: TypeAlias = Literal["train", "val", "test"]
+
+
+class Batch(NamedTuple):
+    """One window of every row."""
+
+    tokens: Tensor
+    """(B, T) int64, the inputs."""
+    targets: Tensor
+    """(B, T) int64, ``IGNORE_INDEX`` where nothing is scored."""
+    reset: Tensor
+    """(B,) bool, True where the row starts from the initial state."""
+
+
+class Document(NamedTuple):
+    """One document of a dataset, where a bare string does not say enough."""
+
+    tokens: str | Sequence[str]
+    """The characters of a text, or words."""
+    labels: str | Sequence[str] | None = None
+    """None: predict the next token. One a token: tagging. One string: classification of the whole document."""
+    split: Split | None = None
+    """None: dealt by the data module."""
+
+
+class Rendering(NamedTuple):
+    """What a dataset makes of a sample to look at and to listen to."""
+
+    image: "Tensor | npt.NDArray[Any] | None" = None
+    """(height, width, 3) uint8."""
+    audio: "npt.NDArray[Any] | None" = None
+    """float32 mono in [-1, 1]."""
+    sample_rate: int | None = None
+    """Hertz."""
