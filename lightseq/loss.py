@@ -22,7 +22,5 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """
     if logits.dtype in (torch.float16, torch.bfloat16):
         logits = logits.float()  # a sum over thousands of steps needs more than 8 bits
-    nats = functional.cross_entropy(
-        logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE_INDEX, reduction="sum"
-    )
+    nats = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE_INDEX, reduction="sum")
     return nats, (targets != IGNORE_INDEX).sum()

@@ -25,6 +25,7 @@ class TokenMetrics(Metric):
     characters: Tensor
     correct: Tensor
     documents: Tensor
+    lengths: Tensor | None
 
     def __init__(self, lengths: list[int] | None, documents: bool) -> None:
         super().__init__()

@@ -5,6 +5,7 @@ The built-in ones enter by the same door as a stranger's: a distribution that de
 """
 
 import inspect
+import json
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -13,6 +14,12 @@ from .errors import UserError, did_you_mean
 
 DATASETS = "lightseq.datasets"
 BACKBONES = "lightseq.backbones"
+
+HOUSE_ARGUMENTS = {
+    DATASETS: frozenset[str](),
+    BACKBONES: frozenset({"input_size", "hidden_size", "num_layers", "dropout"}),
+}
+"""What the house passes to a constructor itself, and a user's arguments cannot."""
 
 
 def plugins(group: str) -> list[EntryPoint]:
@@ -37,7 +44,9 @@ def find(group: str, name: str) -> EntryPoint:
     kind = group.rpartition(".")[2].removesuffix("s")
     if not matches:
         names = sorted({point.name for point in points})
-        raise UserError(f"no {kind} called {name!r}{did_you_mean(bare, names)} Installed: {', '.join(names) or 'none'}")
+        raise UserError(
+            f"no {kind} called {name!r}{did_you_mean(bare, names) or '.'} Installed: {', '.join(names) or 'none'}"
+        )
     if len(matches) > 1:
         choices = " or ".join(f"'{distribution(p)}:{p.name}'" for p in matches)
         raise UserError(f"several distributions have a {kind} called {name!r}: say {choices}")
@@ -68,50 +77,52 @@ def build(group: str, name: str, arguments: Mapping[str, Any] | None, **given: A
     Args:
         group: ``DATASETS`` or ``BACKBONES``.
         name: The entry point's name.
-        arguments: The user's arguments for it, converted by the constructor's own annotations.
-        given: Arguments that the house passes itself.
+        arguments: The user's own arguments for it.
+        given: What the house passes.
 
     Raises:
         UserError: As ``load`` and ``convert``.
     """
-    target = load(group, name)
-    return target(**given, **convert(target, name, arguments or {}, exclude=set(given)))
+    return load(group, name)(**given, **convert(group, name, arguments or {}))
 
 
-def convert(target: type[Any], name: str, arguments: Mapping[str, Any], exclude: set[str]) -> dict[str, Any]:
-    """A user's arguments as the constructor of ``target`` annotates them: a path called ``2024`` stays a string.
+def convert(
+    group: str, name: str, arguments: Mapping[str, Any], places: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """A user's arguments as the plugin's constructor annotates them: a path called ``2024`` stays a string.
 
     Text is read as it would be on a command line; other values go through their JSON text.
 
     Args:
-        target: The class that will be constructed.
-        name: What the user calls it, for messages.
+        group: ``DATASETS`` or ``BACKBONES``.
+        name: The entry point's name.
         arguments: Plain values by parameter name.
-        exclude: Parameters that are not the user's to set.
+        places: Where each argument is said, for messages.
 
     Raises:
         UserError: An unknown argument (with the nearest one and the list), a missing one, or one of a wrong type.
     """
-    known = [p for p in inspect.signature(target).parameters if p not in exclude]
+    target = load(group, name)
+    skip: set[str | int] = set(HOUSE_ARGUMENTS[group])
+    known = [parameter for parameter in inspect.signature(target).parameters if parameter not in skip]
     for key in arguments:
         if key not in known:
+            place = f"{places[key]}: " if places and key in places else ""
             listed = ", ".join(known) or "none"
-            raise UserError(f"{name!r} has no argument {key!r}{did_you_mean(key, known)} It takes: {listed}")
-    if not known:
-        return {}
-    return _parse_as_annotated(target, name, arguments, exclude)
+            raise UserError(
+                f"{place}{name!r} has no argument {key!r}{did_you_mean(key, known) or '.'} It takes: {listed}"
+            )
+    return _parse_as_annotated(target, name, arguments, skip) if known else {}
 
 
 def _parse_as_annotated(
-    target: type[Any], name: str, arguments: Mapping[str, Any], exclude: set[str]
+    target: type[Any], name: str, arguments: Mapping[str, Any], skip: set[str | int]
 ) -> dict[str, Any]:
-    import json
-
     from jsonargparse import ArgumentError, ArgumentParser
 
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(target, skip=set(exclude), fail_untyped=False)
-    words = [f"--{key}={v if isinstance(v, str) else json.dumps(v)}" for key, v in arguments.items()]
+    parser.add_class_arguments(target, skip=skip, fail_untyped=False)
+    words = [f"--{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in arguments.items()]
     try:
         parsed = parser.parse_args(words)
     except ArgumentError as error:

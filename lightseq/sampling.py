@@ -20,7 +20,7 @@ class Sample(NamedTuple):
 
     prompt: str
     temperature: float
-    index: int
+    number: int
     """Counts the samples of one prompt and temperature."""
     text: str
     """The prompt and what followed; boundaries are silent."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from .backbones import detach, reset_rows
 from .loss import cross_entropy
 from .metrics import TokenMetrics
-from .model import build_model
+from .model import SequenceModel, build_model
 from .types import IGNORE_INDEX, Batch, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Probability, State
 from .vocabulary import Vocabulary
 
@@ -46,6 +46,11 @@ class SequenceSystem(pl.LightningModule):
         UserError: An unknown backbone, arguments it does not take, or sizes that do not fit together.
     """
 
+    model: SequenceModel
+    _lengths: Tensor | None
+    _since_log: Tensor
+    _update_size: Tensor
+
     def __init__(
         self,
         vocabulary: list[str],
@@ -66,7 +71,7 @@ class SequenceSystem(pl.LightningModule):
         loss: Literal["mean", "document"] = "mean",
     ) -> None:
         super().__init__()
-        self.save_hyperparameters()
+        self.save_hyperparameters(ignore=["_instantiator"])  # a checkpoint names no code
         self.model = build_model(
             vocabulary=vocabulary,
             labels=labels,
@@ -80,7 +85,8 @@ class SequenceSystem(pl.LightningModule):
         )
         self.vocabulary, self.labels = Vocabulary(vocabulary), labels
         self.token_counts = token_counts
-        self.optimizer_name, self.learning_rate, self.weight_decay = optimizer, learning_rate, weight_decay
+        self.optimizer_name = optimizer
+        self.learning_rate, self.weight_decay = float(learning_rate), float(weight_decay)  # plain types in a checkpoint
         self.warmup_steps, self.schedule, self.per_document = warmup_steps, schedule, loss == "document"
         lengths = self.vocabulary.lengths if labels is None else None
         documents = self.vocabulary.boundary is not None
@@ -123,12 +129,12 @@ class SequenceSystem(pl.LightningModule):
             for gradient in gradients:
                 gradient.mul_(scale)
             self._update_size.zero_()
-        if (self.trainer.global_step + 1) % self.trainer.log_every_n_steps == 0:
+        if (self.trainer.global_step + 1) % self._log_every == 0:
             self.log("train/gradient_norm", nn.utils.get_total_norm(gradients))
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         update = self.trainer.global_step
-        if update % self.trainer.log_every_n_steps or update == self._logged_update:
+        if update % self._log_every or update == self._logged_update:
             return
         self._logged_update = update
         nats, count, characters = self.trainer.strategy.reduce(self._since_log.clone(), reduce_op="sum")
@@ -164,23 +170,23 @@ class SequenceSystem(pl.LightningModule):
         matrices = [p for p in self.parameters() if p.requires_grad and p.dim() > 1]
         vectors = [p for p in self.parameters() if p.requires_grad and p.dim() <= 1]
         groups = [{"params": matrices, "weight_decay": self.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-        optimizer = OPTIMIZERS[self.optimizer_name](groups, lr=self.learning_rate)  # type: ignore[operator]
+        optimizer = OPTIMIZERS[self.optimizer_name](groups, lr=self.learning_rate)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def _rate(self, update: int) -> float:
-        """The share of ``learning_rate`` at an update. Nothing but its number counts, so that a resumed run is equal."""
+        """The share of ``learning_rate`` at an update. Only its number counts, so that a resumed run is equal."""
         if update < self.warmup_steps:
             return (update + 1) / (self.warmup_steps + 1)
         if self.schedule == "constant" or update == 0:
             return 1.0
-        done = (update - self.warmup_steps) / max(1.0, self._updates - self.warmup_steps)
+        done = (update - self.warmup_steps) / max(1.0, self.total_updates - self.warmup_steps)
         if self.schedule == "linear":
             return max(0.0, 1.0 - done)
         return 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
 
     @property
-    def _updates(self) -> float:
+    def total_updates(self) -> float:
         """The updates of the whole run; infinite where nothing bounds them. Lightning's own estimate would rebuild the
         data loader and lose its position on resume."""
         trainer = self.trainer
@@ -188,6 +194,11 @@ class SequenceSystem(pl.LightningModule):
             math.inf if trainer.max_epochs in (None, -1) else trainer.max_epochs
         )
         return min(by_epochs, math.inf if trainer.max_steps == -1 else trainer.max_steps)
+
+    @property
+    def _log_every(self) -> int:
+        """Updates between two entries in the log."""
+        return int(self.trainer.log_every_n_steps)  # type: ignore[attr-defined]  # Lightning sets it late
 
     @property
     def _in_parts(self) -> bool:

@@ -19,15 +19,11 @@ if TYPE_CHECKING:
     NonNegativeFloat: TypeAlias = float
     Probability: TypeAlias = float
 else:  # to the command line these are types that check the range too, so the annotation is the check
-    from jsonargparse.typing import (
-        NonNegativeFloat,
-        NonNegativeInt,
-        PositiveFloat,
-        PositiveInt,
-        restricted_number_type,
-    )
+    from jsonargparse import typing as ranges
 
-    Probability = restricted_number_type("Probability", float, [(">=", 0), ("<", 1)], docstring="A number in [0, 1)")
+    PositiveInt, NonNegativeInt = ranges.PositiveInt, ranges.NonNegativeInt
+    PositiveFloat, NonNegativeFloat = ranges.PositiveFloat, ranges.NonNegativeFloat
+    Probability = ranges.restricted_number_type("Probability", float, [(">=", 0), ("<", 1)])
 
 IGNORE_INDEX = -100
 """The target of a time step at which nothing is scored."""

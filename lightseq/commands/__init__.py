@@ -1,1 +1,16 @@
-"""One file a verb. Each has a ``run(arguments)`` and is imported only when it is called."""
+"""One file a verb. Each has ``run(verb, words)`` and is imported only when it is called."""
+
+import argparse
+from typing import NoReturn
+
+from ..errors import UserError, did_you_mean
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaint is one message, with the nearest flag."""
+
+    def error(self, message: str) -> NoReturn:
+        if message.startswith("unrecognized arguments: "):
+            word = message.split()[2].partition("=")[0]
+            message = f"unknown argument {word}{did_you_mean(word, self._option_string_actions)}"
+        raise UserError(f"{self.prog}: {message}")

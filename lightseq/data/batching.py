@@ -35,9 +35,6 @@ import torch
 from ..types import IGNORE_INDEX, Batch
 from .store import Store
 
-POOL = 4
-"""Groups of rows whose documents are sorted by length together: less padding, at little cost in randomness."""
-
 Array = npt.NDArray[Any]
 
 
@@ -46,6 +43,7 @@ class BatchSource(Protocol):
 
     def __len__(self) -> int:
         """Batches of an epoch: the same in every epoch and on every rank."""
+        ...
 
     def batch(self, epoch: int, index: int) -> Batch:
         """One batch of an epoch."""
@@ -90,7 +88,7 @@ class StreamBatches:
 
 
 class DocumentBatches:
-    """Documents in rows, those of similar length together.
+    """Documents in rows.
 
     Documents of equally many windows fill whole batches; what is left over is dealt to rows that each read one
     document after another (the longest first to the row that is free first), so that the number of batches is the same
@@ -148,18 +146,13 @@ class DocumentBatches:
             own = order[self.windows[order] == windows]
             full = len(own) // self.rows * self.rows
             left.append(own[full:])
-            groups += np.split(self._sorted(own[:full]), full // self.rows) if full else []
+            groups += np.split(own[:full], full // self.rows) if full else []
         if rng is not None:
             groups = [groups[g] for g in rng.permutation(len(groups))]
         columns = [
             (group, np.full(len(group), piece)) for group in groups for piece in range(int(self.windows[group[0]]))
         ]
         return columns + self._dealt(np.concatenate(left))
-
-    def _sorted(self, documents: Array) -> Array:
-        size = POOL * self.rows
-        pools = [documents[i : i + size] for i in range(0, len(documents), size)]
-        return np.concatenate([pool[np.argsort(self.steps[pool], kind="stable")] for pool in pools])
 
     def _dealt(self, documents: Array) -> list[tuple[Array, Array]]:
         """The documents that fill no whole batch, the longest first, each to the row that is free first."""

@@ -15,7 +15,7 @@ from .batching import BatchSource, DocumentBatches, StreamBatches
 from .dataset import TextDataset
 from .loader import SequenceLoader
 from .splitting import Array, Deal, split_documents, split_stream
-from .store import Store, open_store
+from .store import BLOCK, Store, open_store
 
 COLD_WINDOWS = (64, 256)
 """Beside the carried state, a stream is validated in windows of so many time steps that each start afresh."""
@@ -62,12 +62,12 @@ class SequenceData(pl.LightningDataModule):
         label_names: list[str] | None = None,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters()
+        self.save_hyperparameters(ignore=["_instantiator"])  # a checkpoint names no code
         if not val_fraction or val_fraction + test_fraction >= 1:
             raise UserError("data.val_fraction must be above 0, and with data.test_fraction below 1")
         if fold >= round(1 / val_fraction):
             raise UserError(f"data.fold {fold}: a val_fraction of {val_fraction:g} has {round(1 / val_fraction)} folds")
-        self.name, self.batch_size, self.window, self.val_lanes = dataset, batch_size, window, val_lanes
+        self.dataset_name, self.batch_size, self.window, self.val_lanes = dataset, batch_size, window, val_lanes
         self.deal = Deal(split_seed, val_fraction, test_fraction, fold)
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0")) if seed is None else seed
         self._given = tokens, label_names
@@ -80,13 +80,13 @@ class SequenceData(pl.LightningDataModule):
     def store(self) -> Store:
         """The encoded corpus."""
         self.dataset.download()
-        return open_store(self.dataset, self.name, *self._given)
+        return open_store(self.dataset, self.dataset_name, *self._given)
 
     @cached_property
     def parts(self) -> dict[str, Array]:
         """By split: document numbers, or the token ids of a stream."""
         split = split_stream if self.dataset.layout == "stream" else split_documents
-        return split(self.store, self.deal, self.name)
+        return split(self.store, self.deal, self.dataset_name)
 
     @property
     def vocabulary(self) -> list[str]:
@@ -104,9 +104,11 @@ class SequenceData(pl.LightningDataModule):
         token; None where documents start with a boundary. Linked to the model."""
         if Vocabulary(self.vocabulary).boundary is not None:
             return None
-        size = len(self.vocabulary)
-        blocks = np.array_split(self.parts["train"], 1 + len(self.parts["train"]) // (1 << 22))
-        return sum(np.bincount(block, minlength=size) for block in blocks).tolist()  # type: ignore[union-attr]
+        counts = np.zeros(len(self.vocabulary), np.int64)
+        text = self.parts["train"]
+        for block in np.array_split(text, 1 + len(text) // BLOCK):
+            counts += np.bincount(block, minlength=len(counts))
+        return [int(count) for count in counts]
 
     def training_lanes(self, world: int) -> int:
         """Lanes of the training stream, over all ranks: as many as fill at least one window each."""
@@ -131,7 +133,7 @@ class SequenceData(pl.LightningDataModule):
             UserError: The dataset has none.
         """
         if not len(self.parts["test"]):
-            raise UserError(f"dataset {self.name!r} has no test split; data.test_fraction makes one")
+            raise UserError(f"dataset {self.dataset_name!r} has no test split; data.test_fraction makes one")
         return self._evaluation("test")
 
     def predict_dataloader(self) -> SequenceLoader:

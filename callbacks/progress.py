@@ -1,0 +1,130 @@
+"""The progress of a run in the terminal."""
+
+from time import perf_counter
+from typing import Any
+
+import pytorch_lightning as pl
+import rich
+from pytorch_lightning.callbacks import ProgressBar
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+REFRESH_SECONDS = 0.2
+LINE_SECONDS = 5.0
+
+
+class RunProgress(ProgressBar):
+    """One bar for the whole run, with the rate and the time that remains; it refreshes rarely, because an update takes
+    less time than drawing a bar. Where the output is no terminal: a line after a validation, every few seconds at most.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._console = rich.get_console()
+        self._bar: Progress | None = None
+        self._task = TaskID(0)
+        self._enabled = True
+        self._drawn = self._printed = self._began = 0.0
+
+    def disable(self) -> None:
+        self._enabled = False
+
+    def enable(self) -> None:
+        self._enabled = True
+
+    def print(self, *args: Any, **kwargs: Any) -> None:
+        if self._enabled:
+            self._console.print(*args, **kwargs)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._began = self._printed = perf_counter()
+        total = getattr(pl_module, "total_updates", float("inf"))
+        self._start("training", None if total == float("inf") else total, trainer.global_step)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self._bar is not None and perf_counter() - self._drawn > REFRESH_SECONDS:
+            self._draw(trainer)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.state.fn == "validate":
+            self._start("validating", sum(trainer.num_val_batches), 0)
+
+    def on_validation_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        self._advance(trainer)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.state.fn == "validate":
+            self._stop()
+        elif self._bar is not None:
+            self._draw(trainer)
+        elif not trainer.sanity_checking and perf_counter() - self._printed > LINE_SECONDS:
+            self._printed = perf_counter()
+            self.print(f"update {trainer.global_step:,}, {self._printed - self._began:.0f} s: {_numbers(trainer)}")
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._start("testing", sum(trainer.num_test_batches), 0)
+
+    def on_test_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        self._advance(trainer)
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._stop()
+
+    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._start("predicting", sum(trainer.num_predict_batches), 0)
+
+    def on_predict_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        self._advance(trainer)
+
+    def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._stop()
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._stop()
+        self.print(f"{trainer.global_step:,} updates in {perf_counter() - self._began:.1f} s: {_numbers(trainer)}")
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        self._stop()
+
+    def _start(self, what: str, total: float | None, completed: int) -> None:
+        if not (self._enabled and self._console.is_terminal):
+            return
+        self._bar = Progress(
+            TextColumn(what),
+            BarColumn(),
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f}" if total else "{task.completed:,.0f}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[numbers]}"),
+            console=self._console,
+            transient=True,
+        )
+        self._task = self._bar.add_task(what, total=total, completed=completed, numbers="")
+        self._bar.start()
+
+    def _draw(self, trainer: pl.Trainer) -> None:
+        assert self._bar is not None
+        self._drawn = perf_counter()
+        self._bar.update(self._task, completed=trainer.global_step, numbers=_numbers(trainer))
+
+    def _advance(self, trainer: pl.Trainer) -> None:
+        """One batch of an evaluation; those within a fit leave the bar of the fit alone."""
+        if self._bar is not None and trainer.state.fn != "fit":
+            self._bar.advance(self._task)
+
+    def _stop(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+def _numbers(trainer: pl.Trainer) -> str:
+    """What the bar says beside itself, of the values logged last."""
+    values = trainer.callback_metrics
+    unit = "bpc" if "val/bpc" in values or "train/bpc" in values else "loss"
+    words = [f"{s}/{unit} {float(values[f'{s}/{unit}']):.3f}" for s in ("train", "val") if f"{s}/{unit}" in values]
+    if "train/tokens_per_second" in values:
+        words.append(f"{float(values['train/tokens_per_second']):,.0f} tokens/s")
+    return ", ".join(words)

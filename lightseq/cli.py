@@ -1,0 +1,73 @@
+"""The command line: which verb, and what to do about a mistake. Only the verb's own module is imported."""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from .errors import UserError, did_you_mean
+
+VERBS = {
+    "fit": ("train", "train a model: lightseq fit --config dinos"),
+    "validate": ("train", "score a checkpoint on the validation split"),
+    "test": ("train", "score a checkpoint on the test split"),
+    "predict": ("train", "print how surprising each test document is to a checkpoint"),
+    "sample": ("sample", "generate text from a run or a checkpoint"),
+    "datasets": ("datasets", "list the installed datasets"),
+    "configs": ("configs", "list the shipped recipes, or print one"),
+}
+
+HELP = f"""usage: lightseq VERB ...
+
+Recurrent sequence models: train on any text, watch it learn.
+
+{chr(10).join(f"  {verb:10}{text}" for verb, (_, text) in VERBS.items())}
+
+lightseq VERB --help says more. --version prints the version.
+LIGHTSEQ_DEBUG=1 shows the traceback of a mistake, LIGHTSEQ_CACHE names the folder for encoded text."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a verb.
+
+    Args:
+        argv: The words after the command's name; None is those of the process.
+
+    Returns:
+        The exit status: 2 after a mistake of the user's, which is told in one message on standard error.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return dispatch(words)
+    except UserError as error:
+        if os.environ.get("LIGHTSEQ_DEBUG") == "1":
+            raise
+        print(f"lightseq: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def dispatch(words: list[str]) -> int:
+    """Import the verb's module and run it.
+
+    Raises:
+        UserError: An unknown verb, or a mistake in what follows it.
+    """
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(HELP)
+        return 0
+    if words[0] == "--version":
+        from . import __version__
+
+        print(__version__)
+        return 0
+    verb, *rest = words
+    if verb not in VERBS:
+        raise UserError(f"no verb {verb!r}{did_you_mean(verb, VERBS) or '.'} There are: {', '.join(VERBS)}")
+    module = import_module(f".commands.{VERBS[verb][0]}", __package__)
+    status: int = module.run(verb, rest)
+    return status

@@ -1,0 +1,80 @@
+"""The command line of Lightning's verbs, before jsonargparse sees it.
+
+Configuration files are merged here, so that a mistake can be told with its line and a plugin's arguments keep the text
+that was written. Flags win over files.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .. import config
+from ..checkpoint import find_checkpoint
+from ..config import Settings
+from ..errors import UserError
+
+HERE = "command line"
+
+
+class CommandLine(NamedTuple):
+    """What the words say."""
+
+    words: list[str]
+    """For jsonargparse: the merged configuration as one text, and the flags."""
+    settings: Settings
+    """The merged configuration, and the places of the flags as well."""
+
+
+def read_command_line(words: Sequence[str]) -> CommandLine:
+    """Take the configuration files and the plugins' own arguments out of the words.
+
+    Raises:
+        UserError: A missing or broken file, or a flag without its value.
+    """
+    files: list[Settings] = []
+    flags = Settings({}, {})
+    left: list[str] = []
+    queue = list(words)
+    while queue:
+        word = queue.pop(0)
+        flag, equals, value = word.partition("=")
+        key = flag.removeprefix("--").rstrip("+") if flag.startswith("--") else ""
+        plugin = next((k for k in config.PLUGIN_ARGUMENTS.values() if f"{key}.".startswith(f"{k}.")), None)
+        if plugin or flag in ("--config", "-c") or key in (*config.PLUGIN_ARGUMENTS, "ckpt_path"):
+            if not equals:
+                if not queue:
+                    raise UserError(f"{flag} needs a value")
+                value = queue.pop(0)
+            if not key or key == "config":
+                files.append(config.read_settings(*config.find_config(value)))
+                continue
+            own = config.nested(key, value)
+            if key == plugin:
+                own = config.nested(key, config.read_settings(f"{key}: {value}", HERE).values[key])
+            flags, _ = config.overlay(flags, Settings(own, {key: HERE}))
+            left += [] if plugin else [f"{flag}={value}"]
+        else:
+            left.append(word)
+            if key:
+                flags.places[key] = HERE
+    run = flags.values.get("ckpt_path")
+    if run and not files:
+        files = _settings_of_run(run)
+    return _merged(files, flags, left)
+
+
+def _settings_of_run(place: str) -> list[Settings]:
+    """The configuration that a checkpoint's run was trained with, where it lies beside it."""
+    file = find_checkpoint(place).parent.parent / "config.yaml"
+    return [config.read_settings(file.read_text(encoding="utf-8"), str(file))] if file.is_file() else []
+
+
+def _merged(files: Sequence[Settings], flags: Settings, left: list[str]) -> CommandLine:
+    merged = Settings({}, {})
+    for layer in [*files, flags]:
+        merged, notes = config.overlay(merged, layer)
+        for note in notes:
+            print(f"lightseq: {note}", file=sys.stderr)
+    text = json.dumps(merged.values, default=str)
+    return CommandLine([*(["--config", text] if merged.values else []), *left], merged)

@@ -1,0 +1,99 @@
+"""What a run prints before it begins and after it ended."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+from ..callbacks import markup
+from ..checkpoint import load_trained
+from ..data import SequenceData
+from ..sampling import generate
+from ..system import SequenceSystem
+from ..types import IGNORE_INDEX
+from ..vocabulary import Vocabulary
+
+SAMPLES = 10
+
+
+def describe(data: SequenceData, system: SequenceSystem) -> str:
+    """The data and the model in a few lines."""
+    stream = data.dataset.layout == "stream"
+    unit = "tokens" if stream else "documents"
+    sizes = ", ".join(f"{len(part):,} {split}" for split, part in data.parts.items())
+    settings = system.hparams
+    parameters = sum(p.numel() for p in system.parameters())
+    shape = f"{settings['backbone']} {settings['hidden_size']} x {settings['num_layers']}"
+    lines = [
+        f"data   {data.dataset_name}: {sizes} {unit}, {len(data.vocabulary)} tokens in the vocabulary",
+        f"model  {shape}: {parameters:,} parameters",
+    ]
+    rows = data.training_lanes(1) if stream else min(data.batch_size, len(data.parts["train"]))
+    if rows < data.batch_size:
+        lines.append(f"note   the text is short: {rows} rows a step, not the {data.batch_size} of data.batch_size")
+    return "\n".join(lines)
+
+
+def print_results(
+    trainer: pl.Trainer,
+    system: SequenceSystem,
+    data: SequenceData,
+    best: Mapping[str, float],
+    checkpoint: ModelCheckpoint,
+) -> None:
+    """Where things are, the best numbers, samples of the best model, and what to type next."""
+    if best:
+        numbers = ", ".join(f"{name} {value:.4f}" for name, value in best.items() if name != "step")
+        print(f"\nbest, after update {best['step']:.0f}: {numbers}")
+    path = checkpoint.best_model_path
+    if path and system.labels is None:
+        trained = load_trained(path)
+        prompt = next((p for p in data.dataset.prompts if not p), data.dataset.prompts[0])
+        samples = generate(
+            trained.model, trained.vocabulary, [prompt], [0.8], n=SAMPLES, token_counts=trained.token_counts
+        )
+        print(f"\n{SAMPLES} samples of it at temperature 0.8:")
+        print("\n".join(f"  {markup.plain(sample.text)}" for sample in samples))
+    if trainer.logger is None or trainer.log_dir is None:
+        return
+    folder = _shown(trainer.log_dir)
+    print(f"\nin {folder}: config.yaml, checkpoints/, samples.jsonl, TensorBoard events")
+    if path:
+        print("next:")
+        if system.labels is None:
+            print(f"  lightseq sample {shlex.quote(folder)} --temperature 0.5,0.8,1.0 --n 5")
+        print("  tensorboard --logdir runs --samples_per_plugin text=1000")
+
+
+def print_predictions(batches: Any, system: SequenceSystem) -> None:
+    """A line a document of the test split: nats a token, a tab, the text; of a labelled one the predicted labels."""
+    names = system.labels
+    rows: list[tuple[list[float], list[int]]] = []
+    lanes: list[int] = []
+    for batch in batches or []:
+        if len(lanes) != len(batch["reset"]):
+            lanes = [-1] * len(batch["reset"])
+        for row, reset in enumerate(batch["reset"].tolist()):
+            scored = batch["targets"][row] != IGNORE_INDEX
+            if reset:
+                lanes[row] = len(rows)
+                rows.append(([], []))
+            nats, ids = rows[lanes[row]]
+            nats += batch["nats"][row][scored].tolist()
+            ids += batch["predicted" if names else "targets"][row][scored].tolist()
+    for nats, ids in rows:
+        if nats:
+            text = "\t".join(names[i] for i in ids) if names else _one_line(system.vocabulary, ids)
+            print(f"{sum(nats) / len(nats):.4f}\t{text}")
+
+
+def _one_line(vocabulary: Vocabulary, ids: Sequence[int]) -> str:
+    return vocabulary.decode(ids).replace("\t", " ").replace("\n", "\\n").encode("utf-8", "replace").decode("utf-8")
+
+
+def _shown(folder: str) -> str:
+    path = Path(folder)
+    return str(path.relative_to(Path.cwd())) if path.is_absolute() and path.is_relative_to(Path.cwd()) else folder

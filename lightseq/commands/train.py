@@ -1,0 +1,214 @@
+"""``fit``, ``validate``, ``test``, ``predict``: LightningCLI with one module class and one data module class."""
+
+import logging
+import re
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import jsonargparse
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from pytorch_lightning.loggers import TensorBoardLogger
+
+from .. import config, registry
+from ..callbacks.progress import RunProgress
+from ..callbacks.results import Results
+from ..callbacks.sample_text import SampleText
+from ..callbacks.throughput import Throughput
+from ..checkpoint import MODEL_SETTINGS, find_checkpoint, read_checkpoint
+from ..data import SequenceData
+from ..errors import UserError
+from ..system import SequenceSystem
+from .arguments import read_command_line
+from .report import describe, print_predictions, print_results
+
+LINKS = {"vocabulary": "vocabulary", "labels": "labels", "token_counts": "token_counts"}
+"""What flows from the data to the model, when both are built."""
+
+TRAINER_DEFAULTS = {"log_every_n_steps": 10, "enable_model_summary": False, "use_distributed_sampler": False}
+
+
+class SettingsParser(LightningArgumentParser):
+    """A parser whose complaint is one message that says where the mistake stands."""
+
+    places: Mapping[str, str] = {}
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        raise UserError(explain(message, self.places)) from ex
+
+
+def explain(message: str, places: Mapping[str, str]) -> str:
+    """jsonargparse's complaint on one line, with the place of the key that it is about."""
+    text = " ".join(message.split())
+    key = re.search(r'(?:key|argument|option) "?(?:--)?([\w.]+)"?', text)
+    place = places.get(key[1]) if key else None
+    return f"{place}: {text}" if place else text
+
+
+class SequenceCLI(LightningCLI):
+    """One verb of Lightning's.
+
+    Args:
+        verb: fit, validate, test or predict.
+        words: The command line after the verb.
+    """
+
+    def __init__(self, verb: str, words: Sequence[str]) -> None:
+        self.verb = verb
+        self.line = read_command_line(words)
+        self.weights: dict[str, torch.Tensor] | None = None
+        self.results = Results()
+        super().__init__(
+            SequenceSystem,
+            SequenceData,
+            args=[verb, *self.line.words],
+            parser_class=SettingsParser,
+            trainer_defaults=TRAINER_DEFAULTS,
+            seed_everything_default=0,
+            save_config_callback=ResumableConfig if verb == "fit" else None,
+            auto_configure_optimizers=False,
+        )
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # one verb: four parsers take four times as long
+        return {self.verb: LightningCLI.subcommands()[self.verb]}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """The house's own callbacks have keys of their own, so that a list of callbacks cannot drop them."""
+        parser.add_lightning_class_args(SampleText, "sampling")
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.set_defaults(
+            {
+                "checkpoint.monitor": "val/loss",
+                "checkpoint.filename": "best-step={step}-val_bpc={val/bpc:.4f}",
+                "checkpoint.auto_insert_metric_name": False,
+            }
+        )
+        for source, target in LINKS.items():
+            parser.link_arguments(f"data.{source}", f"model.{target}", apply_on="instantiate")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        own = self._subcommand_parsers[self.verb]
+        own.places = parser.places = self.line.settings.places  # type: ignore[attr-defined]
+        known = {action.dest for action in own._actions} - {f"model.{target}" for target in LINKS.values()}
+        groups = {key.rpartition(".")[0] for key in known} | {"config", "help", "print_config"}
+        config.check_keys(self.line.settings.places, known - groups)
+        self.config = parser.parse_args(args)
+
+    def _parse_ckpt_path(self) -> None:
+        """A checkpoint's vocabulary and sizes rule, wherever one is given; a setting that says otherwise is named."""
+        settings = self.config[self.verb]
+        if settings.get("ckpt_path") is None:
+            if self.verb != "fit":
+                raise UserError(f"{self.verb} needs --ckpt_path, a run folder or a checkpoint")
+            return
+        path = find_checkpoint(settings["ckpt_path"])
+        content = read_checkpoint(path)
+        self.weights, stored = content["state_dict"], content["hyper_parameters"]
+        settings["ckpt_path"] = str(path)
+        settings["data"]["tokens"], settings["data"]["label_names"] = stored["vocabulary"], stored["labels"]
+        for name in MODEL_SETTINGS:
+            key = f"model.{name}"
+            if name in LINKS.values():
+                continue
+            if key in self.line.settings.places and settings["model"][name] != stored[name]:
+                note(f"{self.line.settings.places[key]}: {key} is {stored[name]} in the checkpoint, which rules")
+            settings["model"][name] = stored[name]
+
+    def before_instantiate_classes(self) -> None:
+        """Refuse what can be refused before anything is read or written."""
+        settings = self.config[self.verb]
+        for name_key, key in config.PLUGIN_ARGUMENTS.items():
+            group = registry.DATASETS if name_key == "data.dataset" else registry.BACKBONES
+            prefix = f"{key}."
+            places = {k.removeprefix(prefix): v for k, v in self.line.settings.places.items() if k.startswith(prefix)}
+            registry.convert(group, settings[name_key], settings[key] or {}, places)
+
+    def after_instantiate_classes(self) -> None:
+        if self.verb == "fit" and self.model.labels is None:
+            self.callback("sampling").prompts_for(self.datamodule)
+        print(describe(self.datamodule, self.model), file=sys.stdout if self.verb == "fit" else sys.stderr)
+
+    def callback(self, key: str) -> Any:
+        """A callback of the house's by its key in the configuration."""
+        return self._get(self.config_init, key)
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        """The run folder's logger, and the callbacks that every run has."""
+        settings = dict(self._get(self.config_init, "trainer"))
+        fitting = self.verb == "fit"
+        if settings["logger"] in (None, True):
+            root = settings["default_root_dir"] or "runs"
+            name = re.sub(r"\W+", "_", self.datamodule.dataset_name)
+            settings["logger"] = fitting and TensorBoardLogger(root, name, default_hp_metric=False)
+        if settings["accelerator"] == "auto" and not torch.cuda.is_available():
+            settings["accelerator"] = "cpu"  # exact sums are float64, which Apple's GPUs lack
+        callbacks: list[Any] = [settings["callbacks"] or []]
+        own: list[Any] = callbacks[0] if isinstance(callbacks[0], list) else callbacks
+        house: list[Any] = []
+        if settings["enable_progress_bar"] is not False and not any(isinstance(c, ProgressBar) for c in own):
+            house.append(RunProgress())
+        if fitting:
+            house += [Throughput(), self.callback("sampling"), self.results]
+            if settings["enable_checkpointing"] is not False:
+                house += [self.callback("checkpoint"), last_checkpoint()]
+        settings["callbacks"] = own + house
+        return self._instantiate_trainer(settings, [])
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        settings = {**super()._prepare_subcommand_kwargs(subcommand), "weights_only": True}
+        if self.verb != "fit":  # the weights alone: Lightning would ask for the callbacks of the training too
+            settings["ckpt_path"] = None
+            self.model.load_state_dict(self.weights)
+        return settings
+
+    def after_fit(self) -> None:
+        if self.trainer.is_global_zero and self.results.best:
+            print_results(self.trainer, self.model, self.datamodule, self.results.best, self.callback("checkpoint"))
+
+    def predict(self, **kwargs: Any) -> None:
+        """Lightning's own would throw the predictions away."""
+        print_predictions(self.trainer.predict(**kwargs), self.model)
+
+
+class ResumableConfig(SaveConfigCallback):
+    """The resolved configuration in the run folder; a run that goes on writes its own beside the first."""
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        folder = trainer.log_dir
+        if folder is not None and trainer.loggers and (Path(folder) / self.config_filename).exists():
+            self.config_filename = f"config.resume-{trainer.global_step}.yaml"
+        if trainer.loggers:
+            super().setup(trainer, pl_module, stage)
+
+
+def last_checkpoint() -> ModelCheckpoint:
+    """Written at every validation, whether it was the best or not: ``save_last`` of the best one's would go stale."""
+    return ModelCheckpoint(filename="last", save_top_k=1, enable_version_counter=False, save_on_train_epoch_end=False)
+
+
+def note(text: str) -> None:
+    """Something the user should know, on standard error."""
+    print(f"lightseq: {text}", file=sys.stderr)
+
+
+def run(verb: str, words: Sequence[str]) -> int:
+    """Build everything from the configuration and call the trainer.
+
+    Raises:
+        UserError: A mistake in the configuration, found before anything is written.
+    """
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    jsonargparse.set_parsing_settings(config_read_mode_fsspec_enabled=False)
+    try:
+        SequenceCLI(verb, words)
+    except MisconfigurationException as error:
+        raise UserError(" ".join(str(error).split())) from error
+    return 0

@@ -1,0 +1,198 @@
+"""Configuration files: found by path or by name, checked line by line, merged before Lightning reads them.
+
+Nothing heavy is imported here, and no class is: a key is known or not by the names a parser gives.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from .errors import UserError, did_you_mean
+
+PLUGIN_ARGUMENTS = {"data.dataset": "data.dataset_args", "model.backbone": "model.backbone_args"}
+"""The keys that name a plugin, and where its own arguments stand."""
+
+BELONGINGS = {
+    "data.dataset": ("data.dataset_args", "sampling.prompts"),
+    "model.backbone": ("model.backbone_args",),
+}
+"""What is dropped when another plugin is named: it was meant for the old one."""
+
+
+class Settings(NamedTuple):
+    """What the files and flags say, and where each key is said."""
+
+    values: dict[str, Any]
+    places: dict[str, str]
+    """By dotted key: ``configs/dinos.yaml, line 7``, or ``command line``."""
+
+
+TYPED_SCALARS = {f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool", "timestamp")}
+
+
+class Loader(yaml.SafeLoader):
+    """YAML as JSON has it: ``3e-3`` is a number."""
+
+
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$|^[-+]?\.inf$|^\.nan$"),
+    list("-+0123456789."),
+)
+
+
+def recipes() -> dict[str, Traversable]:
+    """The shipped configurations by name: ``dinos``, ``trainer/ddp``."""
+
+    def walk(folder: Traversable, prefix: str) -> Iterator[tuple[str, Traversable]]:
+        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+            if entry.is_dir():
+                yield from walk(entry, f"{prefix}{entry.name}/")
+            elif entry.name.endswith(".yaml"):
+                yield prefix + entry.name.removesuffix(".yaml"), entry
+
+    return dict(walk(files("lightseq.configs"), ""))
+
+
+def find_config(name: str) -> tuple[str, str]:
+    """The text of a configuration and what to call it: a file, or a shipped recipe where no such file exists.
+
+    Raises:
+        UserError: Neither, or a file that cannot be read.
+    """
+    path = Path(name)
+    if path.is_file():
+        try:
+            return path.read_text(encoding="utf-8"), name
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{name} cannot be read: {error}") from error
+    shipped = recipes()
+    if name not in shipped:
+        raise UserError(
+            f"no configuration file {name!r}, and no recipe of that name{did_you_mean(name, shipped) or '.'} "
+            f"Shipped: {', '.join(shipped)}"
+        )
+    return shipped[name].read_text(encoding="utf-8"), f"recipe {name}"
+
+
+def read_settings(text: str, source: str) -> Settings:
+    """Parse YAML and note the line of every key. The arguments of a plugin stay the text that was written, for its own
+    annotations to read: a path called ``2024`` is no number.
+
+    Raises:
+        UserError: Broken YAML, a key said twice, or no mapping at the top; with the file and line.
+    """
+    try:
+        loader = Loader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return Settings({}, {})
+        if not isinstance(node, yaml.MappingNode):
+            raise UserError(f"{source}, line 1: a configuration is a mapping of keys to values")
+        places = dict(_places(node, "", source))
+        return Settings(loader.construct_document(node), places)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f", line {mark.line + 1}" if mark else ""
+        raise UserError(f"{source}{line}: broken YAML: {error.problem}") from None
+
+
+def _places(node: yaml.MappingNode, prefix: str, source: str) -> Iterator[tuple[str, str]]:
+    said = set()
+    for key_node, value_node in node.value:
+        key = f"{prefix}{key_node.value}"
+        place = f"{source}, line {key_node.start_mark.line + 1}"
+        if key in said:
+            raise UserError(f"{place}: {key} is said twice")
+        said.add(key)
+        yield key, place
+        if isinstance(value_node, yaml.MappingNode):
+            yield from _places(value_node, f"{key}.", source)
+        elif prefix.rstrip(".") in PLUGIN_ARGUMENTS.values() and value_node.tag in TYPED_SCALARS:
+            value_node.tag = "tag:yaml.org,2002:str"
+
+
+def get(values: Mapping[str, Any], key: str) -> Any:
+    """The value of a dotted key; None where it is not set."""
+    for part in key.split("."):
+        if not isinstance(values, Mapping) or part not in values:
+            return None
+        values = values[part]
+    return values
+
+
+def nested(key: str, value: Any) -> dict[str, Any]:
+    """``a.b``, v -> ``{a: {b: v}}``."""
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return dict(value)
+
+
+def overlay(base: Settings, top: Settings) -> tuple[Settings, list[str]]:
+    """``top`` over ``base``: mappings are merged, anything else is replaced. Where ``top`` names another plugin, what
+    belonged to the old one is dropped.
+
+    Returns:
+        The settings, and a note for each thing dropped.
+    """
+    values, places, notes = base.values, dict(base.places), list[str]()
+    for key, belongings in BELONGINGS.items():
+        old, new = get(base.values, key), get(top.values, key)
+        if old is None or new is None or old == new:
+            continue
+        for belonging in belongings:
+            if get(values, belonging) is not None:
+                notes.append(f"{key} is {new}: {belonging} of {old} is dropped ({places[belonging]})")
+                values = _without(values, belonging)
+                places = {k: v for k, v in places.items() if k != belonging and not k.startswith(f"{belonging}.")}
+    return Settings(_merged(values, top.values), {**places, **top.places}), notes
+
+
+def _merged(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in top.items():
+        old = merged.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merged(old, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def _without(values: Mapping[str, Any], key: str) -> dict[str, Any]:
+    head, _, rest = key.partition(".")
+    if not rest:
+        return {k: v for k, v in values.items() if k != head}
+    return {k: _without(v, rest) if k == head else v for k, v in values.items()}
+
+
+def check_keys(places: Mapping[str, str], known: Iterable[str]) -> None:
+    """Refuse a key that no parser knows.
+
+    Args:
+        places: Where each dotted key is said.
+        known: Dotted keys of the leaves; what is below a leaf is the leaf's own business.
+
+    Raises:
+        UserError: With the file and line, and the nearest valid key.
+    """
+    leaves = set(known)
+    groups = {leaf[:i] for leaf in leaves for i, c in enumerate(leaf) if c == "."}
+    for key, place in places.items():
+        parts = key.split(".")
+        if key in groups or any(".".join(parts[: i + 1]) in leaves for i in range(len(parts))):
+            continue
+        raise UserError(f"{place}: unknown key {key}{_nearest(key, leaves)}")
+
+
+def _nearest(key: str, leaves: set[str]) -> str:
+    """A leaf of the same last word, else one whose spelling is near."""
+    last = key.rpartition(".")[2]
+    same = sorted(leaf for leaf in leaves if leaf.rpartition(".")[2] == last)
+    near = same[:1] or difflib.get_close_matches(key, leaves, n=1, cutoff=0.6)
+    near = near or [leaf for leaf in sorted(leaves) if difflib.get_close_matches(last, [leaf.rpartition(".")[2]])]
+    return f"; did you mean {near[0]}?" if near else ""
