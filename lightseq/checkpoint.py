@@ -63,7 +63,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises half a dozen kinds for a file that is cut short or something else
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = str(error).partition("\n")[0].partition(". ")[0] or type(error).__name__
         raise UserError(f"{path} is no checkpoint, or is damaged: {reason}") from error
     settings = content.get("hyper_parameters", {}) if isinstance(content, dict) else {}
     missing = [name for name in MODEL_SETTINGS if name not in settings]

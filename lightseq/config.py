@@ -190,9 +190,10 @@ def check_keys(places: Mapping[str, str], known: Iterable[str]) -> None:
 
 
 def _nearest(key: str, leaves: set[str]) -> str:
-    """A leaf of the same last word, else one whose spelling is near."""
-    last = key.rpartition(".")[2]
-    same = sorted(leaf for leaf in leaves if leaf.rpartition(".")[2] == last)
-    near = same[:1] or difflib.get_close_matches(key, leaves, n=1, cutoff=0.6)
-    near = near or [leaf for leaf in sorted(leaves) if difflib.get_close_matches(last, [leaf.rpartition(".")[2]])]
+    """A leaf with the same last word, else one in the same group with nearly the same, else one spelt nearly alike."""
+    group, _, last = key.rpartition(".")
+    words = {leaf: leaf.rpartition(".") for leaf in sorted(leaves)}
+    near = [leaf for leaf, word in words.items() if word[2] == last]
+    near += [leaf for leaf, word in words.items() if word[0] == group and difflib.get_close_matches(last, [word[2]])]
+    near += difflib.get_close_matches(key, leaves, n=1, cutoff=0.8)
     return f"; did you mean {near[0]}?" if near else ""

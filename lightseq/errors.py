@@ -1,7 +1,8 @@
 """The mistakes of a user, as one short message: what, where, and what would be right."""
 
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 
 
 class UserError(ValueError):
@@ -13,3 +14,38 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """``"; did you mean 'lstm'?"`` for a near miss of a known name, else the empty string."""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def explain(complaint: str, places: Mapping[str, str]) -> str:
+    """jsonargparse's complaint about a value in a few words.
+
+    Args:
+        complaint: Its message, of many lines and levels.
+        places: Where each key is said.
+
+    Returns:
+        ``recipe.yaml, line 7: model.hidden_size must be > 0, not -3``.
+    """
+    text = " ".join(complaint.split())
+    required = re.search(r"arguments are required: (?:\w+\.)?(\w+\.\w+)$", text)
+    if required:
+        return f"{required[1]} is needed, on the command line or in a --config"
+    levels = re.findall(r'(?:Parser key "|argument --)([\w.+]+)"?: ', text)
+    if not levels:
+        return text
+    key = levels[-1].rstrip("+")
+    reason = text[text.rindex(levels[-1]) + len(levels[-1]) :].lstrip('": ')
+    return f"{places[key] + ': ' if key in places else ''}{key} {_reason(reason)}"
+
+
+def _reason(text: str) -> str:
+    """What a value must be, and what it was."""
+    if match := re.fullmatch(r"Not of type \w+: (.*) does not conform to restriction (.*)", text):
+        return f"must be {match[2].replace('v', '')}, not {match[1]}"
+    if match := re.search(r"(invalid literal for int\(\) with base 10|could not convert string to float): (.*)", text):
+        return f"must be a {'whole ' if 'int()' in match[1] else ''}number, not {match[2]}"
+    got = re.search(r"(?:Got value|Given value): (.*)$", text)
+    choices = re.findall(r"'([^']*)'|\b(\d+)\b", " ".join(re.findall(r"Literal\[(.*?)\]", text)))
+    if got and choices:
+        return f"must be one of {', '.join(dict.fromkeys(word or number for word, number in choices))}, not {got[1]}"
+    return f"cannot be {got[1]}" if got else f"does not fit: {text}"

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from .errors import UserError, did_you_mean
+from .errors import UserError, did_you_mean, explain
 
 DATASETS = "lightseq.datasets"
 BACKBONES = "lightseq.backbones"
@@ -126,5 +126,5 @@ def _parse_as_annotated(
     try:
         parsed = parser.parse_args(words)
     except ArgumentError as error:
-        raise UserError(f"an argument of {name!r} does not fit: {' '.join(str(error).split())}") from None
+        raise UserError(f"the argument of {name!r} called {explain(str(error), {})}") from None
     return {key: value for key, value in parsed.as_dict().items() if key in arguments}

@@ -215,17 +215,22 @@ class SequenceSystem(pl.LightningModule):
 
     def _continue(self, batch: Batch, batch_idx: int) -> Tensor:
         """Logits of an evaluation's next window. Its state is its own: training finds its own as it left it."""
-        logits, self._eval_state = self(batch.tokens, self._begin(self._eval_state if batch_idx else None, batch))
-        return logits  # type: ignore[no-any-return]
+        state = self._begin(self._eval_state if batch_idx else None, batch)
+        logits: Tensor
+        logits, self._eval_state = self.model(batch.tokens, state)
+        return logits
 
     def _evaluate(self, batch: Batch, batch_idx: int, dataloader_idx: int) -> None:
         logits = self._continue(batch, batch_idx)
         nats, _ = cross_entropy(logits, batch.targets)
-        self.metrics[dataloader_idx].update(nats, logits, batch)
+        metric = self.metrics[dataloader_idx]
+        assert isinstance(metric, TokenMetrics)
+        metric.update(nats, logits, batch)
 
     def _log_evaluation(self, split: str) -> None:
         self._eval_state = None
         for suffix, metric in zip(EVALUATIONS, self.metrics, strict=True):
+            assert isinstance(metric, TokenMetrics)
             if metric.update_called:  # documents are evaluated in one way only
                 values = metric.compute()
                 names = ("loss", "bpc") if suffix else values

@@ -23,7 +23,7 @@ from ..callbacks.sample_text import SampleText
 from ..callbacks.throughput import Throughput
 from ..checkpoint import MODEL_SETTINGS, find_checkpoint, read_checkpoint
 from ..data import SequenceData
-from ..errors import UserError
+from ..errors import UserError, explain
 from ..system import SequenceSystem
 from .arguments import read_command_line
 from .report import describe, print_predictions, print_results
@@ -40,15 +40,12 @@ class SettingsParser(LightningArgumentParser):
     places: Mapping[str, str] = {}
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        cause: BaseException | None = ex
+        while cause is not None:  # a complaint about a key comes again as one about the configuration it is in
+            if isinstance(cause, UserError):
+                raise cause
+            cause = cause.__cause__ or cause.__context__
         raise UserError(explain(message, self.places)) from ex
-
-
-def explain(message: str, places: Mapping[str, str]) -> str:
-    """jsonargparse's complaint on one line, with the place of the key that it is about."""
-    text = " ".join(message.split())
-    key = re.search(r'(?:key|argument|option) "?(?:--)?([\w.]+)"?', text)
-    place = places.get(key[1]) if key else None
-    return f"{place}: {text}" if place else text
 
 
 class SequenceCLI(LightningCLI):
@@ -96,7 +93,8 @@ class SequenceCLI(LightningCLI):
         own = self._subcommand_parsers[self.verb]
         own.places = parser.places = self.line.settings.places  # type: ignore[attr-defined]
         known = {action.dest for action in own._actions} - {f"model.{target}" for target in LINKS.values()}
-        groups = {key.rpartition(".")[0] for key in known} | {"config", "help", "print_config"}
+        known = {key for key in known if not key.endswith(".help")}
+        groups = {key.rpartition(".")[0] for key in known}
         config.check_keys(self.line.settings.places, known - groups)
         self.config = parser.parse_args(args)
 
