@@ -1,5 +1,6 @@
 """The progress of a run in the terminal."""
 
+from math import inf
 from time import perf_counter
 from typing import Any
 
@@ -7,6 +8,8 @@ import pytorch_lightning as pl
 import rich
 from pytorch_lightning.callbacks import ProgressBar
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from ..system import SequenceSystem
 
 REFRESH_SECONDS = 0.2
 LINE_SECONDS = 5.0
@@ -37,8 +40,8 @@ class RunProgress(ProgressBar):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._began = self._printed = perf_counter()
-        total = getattr(pl_module, "total_updates", float("inf"))
-        self._start("training", None if total == float("inf") else total, trainer.global_step)
+        total = pl_module.total_updates if isinstance(pl_module, SequenceSystem) else inf
+        self._start("training", None if total == inf else total, trainer.global_step)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..data import SequenceData
+from ..errors import UserError
 from ..sampling import Sample, generate
 from ..system import SequenceSystem
 from ..types import NonNegativeFloat, NonNegativeInt, PositiveInt
@@ -56,9 +57,11 @@ class SampleText(Callback):
         """The user's prompts, else the dataset's.
 
         Raises:
-            UserError: A prompt with a token that the vocabulary lacks.
+            UserError: A prompt with a token that the vocabulary lacks, or nothing to show.
         """
         prompts = data.dataset.prompts if self.prompts is None else self.prompts
+        if not prompts or not self.temperatures:
+            raise UserError("sampling.prompts and sampling.temperatures need one entry each at least")
         for prompt in prompts:
             Vocabulary(data.vocabulary).encode(prompt)
         return prompts

@@ -170,11 +170,11 @@ def _without(values: Mapping[str, Any], key: str) -> dict[str, Any]:
     return {k: _without(v, rest) if k == head else v for k, v in values.items()}
 
 
-def check_keys(places: Mapping[str, str], known: Iterable[str]) -> None:
-    """Refuse a key that no parser knows.
+def check_keys(settings: Settings, known: Iterable[str]) -> None:
+    """Refuse a key that no parser knows, and a value where a group of keys belongs.
 
     Args:
-        places: Where each dotted key is said.
+        settings: What is said.
         known: Dotted keys of the leaves; what is below a leaf is the leaf's own business.
 
     Raises:
@@ -182,8 +182,11 @@ def check_keys(places: Mapping[str, str], known: Iterable[str]) -> None:
     """
     leaves = set(known)
     groups = {leaf[:i] for leaf in leaves for i, c in enumerate(leaf) if c == "."}
-    for key, place in places.items():
+    for key, place in settings.places.items():
         parts = key.split(".")
+        value = get(settings.values, key)
+        if key in groups and value is not None and not isinstance(value, Mapping):
+            raise UserError(f"{place}: {key} is a group of settings, not {value!r}")
         if key in groups or any(".".join(parts[: i + 1]) in leaves for i in range(len(parts))):
             continue
         raise UserError(f"{place}: unknown key {key}{_nearest(key, leaves)}")

@@ -4,6 +4,8 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 
+KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
+
 
 class UserError(ValueError):
     """A mistake of the user's. The command line prints its message alone and exits with 2; our own bugs keep
@@ -45,6 +47,8 @@ def _reason(text: str) -> str:
     if match := re.search(r"(invalid literal for int\(\) with base 10|could not convert string to float): (.*)", text):
         return f"must be a {'whole ' if 'int()' in match[1] else ''}number, not {match[2]}"
     got = re.search(r"(?:Got value|Given value): (.*)$", text)
+    if match := re.fullmatch(r"Expected a <class '(\w+)'>\. Got value: (.*)", text):
+        return f"must be {KINDS.get(match[1], match[1])}, not {match[2]}"
     choices = re.findall(r"'([^']*)'|\b(\d+)\b", " ".join(re.findall(r"Literal\[(.*?)\]", text)))
     if got and choices:
         return f"must be one of {', '.join(dict.fromkeys(word or number for word, number in choices))}, not {got[1]}"

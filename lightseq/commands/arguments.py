@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from .. import config
-from ..checkpoint import find_checkpoint
+from ..checkpoint import find_checkpoint, read_checkpoint
 from ..config import Settings
 from ..errors import UserError
 
@@ -65,9 +65,13 @@ def read_command_line(words: Sequence[str]) -> CommandLine:
 
 
 def _settings_of_run(place: str) -> list[Settings]:
-    """The configuration that a checkpoint's run was trained with, where it lies beside it."""
-    file = find_checkpoint(place).parent.parent / "config.yaml"
-    return [config.read_settings(file.read_text(encoding="utf-8"), str(file))] if file.is_file() else []
+    """The configuration that a checkpoint's run was trained with, where it lies beside it; else what the checkpoint
+    says of its data."""
+    path = find_checkpoint(place)
+    file = path.parent.parent / "config.yaml"
+    if file.is_file():
+        return [config.read_settings(file.read_text(encoding="utf-8"), str(file))]
+    return [Settings({"data": read_checkpoint(path).get("datamodule_hyper_parameters", {})}, {})]
 
 
 def _merged(files: Sequence[Settings], flags: Settings, left: list[str]) -> CommandLine:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import ModelCheckpoint
 
 from ..callbacks import markup
 from ..checkpoint import load_trained
@@ -42,20 +41,27 @@ def print_results(
     system: SequenceSystem,
     data: SequenceData,
     best: Mapping[str, float],
-    checkpoint: ModelCheckpoint,
+    path: str,
 ) -> None:
-    """Where things are, the best numbers, samples of the best model, and what to type next."""
+    """The best numbers, samples of the best model, where things are, and what to type next.
+
+    Args:
+        trainer: After its fit.
+        system: The model as it is now.
+        data: What it was trained on.
+        best: The values of the best validation, and its ``step``; empty where there was none.
+        path: The best checkpoint, else the last; empty where there is none.
+    """
     if best:
         numbers = ", ".join(f"{name} {value:.4f}" for name, value in best.items() if name != "step")
         print(f"\nbest, after update {best['step']:.0f}: {numbers}")
-    path = checkpoint.best_model_path
     if path and system.labels is None:
         trained = load_trained(path)
         prompt = next((p for p in data.dataset.prompts if not p), data.dataset.prompts[0])
         samples = generate(
             trained.model, trained.vocabulary, [prompt], [0.8], n=SAMPLES, token_counts=trained.token_counts
         )
-        print(f"\n{SAMPLES} samples of it at temperature 0.8:")
+        print(f"\n{SAMPLES} samples of {Path(path).name} at temperature 0.8:")
         print("\n".join(f"  {markup.plain(sample.text)}" for sample in samples))
     if trainer.logger is None or trainer.log_dir is None:
         return

@@ -60,7 +60,7 @@ class SequenceCLI(LightningCLI):
         self.verb = verb
         self.line = read_command_line(words)
         self.weights: dict[str, torch.Tensor] | None = None
-        self.results = Results()
+        self.results, self.last = Results(), last_checkpoint()
         super().__init__(
             SequenceSystem,
             SequenceData,
@@ -84,6 +84,7 @@ class SequenceCLI(LightningCLI):
                 "checkpoint.monitor": "val/loss",
                 "checkpoint.filename": "best-step={step}-val_bpc={val/bpc:.4f}",
                 "checkpoint.auto_insert_metric_name": False,
+                "checkpoint.save_on_train_epoch_end": False,
             }
         )
         for source, target in LINKS.items():
@@ -95,7 +96,7 @@ class SequenceCLI(LightningCLI):
         known = {action.dest for action in own._actions} - {f"model.{target}" for target in LINKS.values()}
         known = {key for key in known if not key.endswith(".help")}
         groups = {key.rpartition(".")[0] for key in known}
-        config.check_keys(self.line.settings.places, known - groups)
+        config.check_keys(self.line.settings, known - groups)
         self.config = parser.parse_args(args)
 
     def _parse_ckpt_path(self) -> None:
@@ -153,8 +154,9 @@ class SequenceCLI(LightningCLI):
             house.append(RunProgress())
         if fitting:
             house += [Throughput(), self.callback("sampling"), self.results]
+            validates = settings["limit_val_batches"] != 0
             if settings["enable_checkpointing"] is not False:
-                house += [self.callback("checkpoint"), last_checkpoint()]
+                house += [self.callback("checkpoint")] * validates + [self.last]
         settings["callbacks"] = own + house
         return self._instantiate_trainer(settings, [])
 
@@ -166,8 +168,9 @@ class SequenceCLI(LightningCLI):
         return settings
 
     def after_fit(self) -> None:
-        if self.trainer.is_global_zero and self.results.best:
-            print_results(self.trainer, self.model, self.datamodule, self.results.best, self.callback("checkpoint"))
+        if self.trainer.is_global_zero and not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
+            path = self.callback("checkpoint").best_model_path or self.last.best_model_path
+            print_results(self.trainer, self.model, self.datamodule, self.results.best, path)
 
     def predict(self, **kwargs: Any) -> None:
         """Lightning's own would throw the predictions away."""
@@ -186,8 +189,8 @@ class ResumableConfig(SaveConfigCallback):
 
 
 def last_checkpoint() -> ModelCheckpoint:
-    """Written at every validation, whether it was the best or not: ``save_last`` of the best one's would go stale."""
-    return ModelCheckpoint(filename="last", save_top_k=1, enable_version_counter=False, save_on_train_epoch_end=False)
+    """Written whether it was the best or not: ``save_last`` of the best one's would go stale."""
+    return ModelCheckpoint(filename="last", save_top_k=1, enable_version_counter=False)
 
 
 def note(text: str) -> None:
@@ -203,7 +206,8 @@ def run(verb: str, words: Sequence[str]) -> int:
     """
     for name in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    for message in (".*LeafSpec.*", "The dirpath has changed"):  # of Lightning's own making; a new run folder is meant
+        warnings.filterwarnings("ignore", message=message)
     jsonargparse.set_parsing_settings(config_read_mode_fsspec_enabled=False)
     try:
         SequenceCLI(verb, words)

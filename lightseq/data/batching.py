@@ -19,10 +19,10 @@ Only window 0 resets the state. Every letter but the first is a target once; a d
 early are padded. One that is longer than a window goes on in the next window of its row, without a reset:
 
              window 0       window 1
-    "cab"    _ c a b        . . . .
-             > c a b _      > . . . .
-    "zebra"  _ z e b        r a . .
-             > z e b r      > a _ . .
+    "cab"    _ c a b        . .
+             > c a b _      > . .
+    "zebra"  _ z e b        r a
+             > z e b r      > a _
 """
 
 import heapq

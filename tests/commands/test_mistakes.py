@@ -1,0 +1,212 @@
+"""One short message, exit code 2, no traceback, nothing created."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., tuple[int, str, str]]
+
+MISTAKES = {
+    "fit": "data.dataset is needed",
+    "fti --config dinos": "no verb 'fti'; did you mean 'fit'?",
+    "fit --config nosuch.yaml": "no configuration file 'nosuch.yaml'",
+    "fit --config": "--config needs a value",
+    "fit --config dino": "no configuration file 'dino', and no recipe of that name; did you mean 'dinos'?",
+    "fit --config http://127.0.0.1:1/x.yaml": "no configuration file 'http://127.0.0.1:1/x.yaml'",
+    "fit --config dinos --data.dataset dnios": "no dataset called 'dnios'; did you mean 'dinos'? Installed: dinos",
+    "fit --config dinos --model.backbone lstn": "no backbone called 'lstn'; did you mean 'lstm'? Installed: gru, lstm, rnn",
+    "fit --config dinos --model.hiden_size 3": "command line: unknown key model.hiden_size; did you mean model.hidden_size?",
+    "fit --config dinos --hidden_size=3": "command line: unknown key hidden_size; did you mean model.hidden_size?",
+    "fit --config dinos --model.vocabulary [a]": "command line: unknown key model.vocabulary",
+    "fit --config dinos --model.hidden_size 0": "command line: model.hidden_size must be >0, not 0",
+    "fit --config dinos --model.hidden_size=-4": "command line: model.hidden_size must be >0, not -4",
+    "fit --config dinos --model.hidden_size wide": "command line: model.hidden_size must be a whole number, not 'wide'",
+    "fit --config dinos --model.num_layers 0": "model.num_layers must be >0",
+    "fit --config dinos --data.batch_size -1": "data.batch_size must be >0, not -1",
+    "fit --config dinos --data.window 0": "data.window must be >0, not 0",
+    "fit --config dinos --model.dropout 1.5": "model.dropout must be >=0 and <1, not 1.5",
+    "fit --config dinos --model.learning_rate 0": "model.learning_rate must be >0, not 0",
+    "fit --config dinos --sampling.temperatures [-1]": "sampling.temperatures must be >=0, not -1",
+    "fit --config dinos --sampling.temperatures []": "sampling.temperatures need one entry",
+    "fit --config dinos --sampling.length 0": "sampling.length must be >0, not 0",
+    "fit --config dinos --model.optimizer adan": "model.optimizer must be one of adamw, adam, sgd, not adan",
+    "fit --config dinos --model.loss sum": "model.loss must be one of mean, document, not sum",
+    "fit --config dinos --model.tie_head true": "tie_head needs an embedding as wide as the backbone's output",
+    "fit --config dinos --sampling.prompts [Tri]": "character 'T' (U+0054) at position 0 of 'Tri'",
+    "fit --config dinos --data.dataset_args.path 2024": "command line: 'dinos' has no argument 'path'. It takes: none",
+    "fit --config dinos --model.backbone_args.activaton relu --model.backbone rnn": "command line: 'rnn' has no argument "
+    "'activaton'; did you mean 'activation'?",
+    "fit --config dinos --model.backbone rnn --model.backbone_args.activation tan": "activation must be one of tanh, relu, "
+    "not tan",
+    "fit --config dinos --data.val_fraction 0": "data.val_fraction must be above 0",
+    "fit --config dinos --data.val_fraction 0.0001 --data.test_fraction 0.9999": "val_fraction",
+    "fit --config dinos --data.fold 10": "data.fold 10: a val_fraction of 0.1 has 10 folds",
+    "fit --config dinos --trainer.max_epochs -5": "max_epochs",
+    "fit --config dinos --trainer.max_epochs many": "trainer.max_epochs",
+    "fit --config dinos --trainer.accelerator gpu": "gpu",
+    "fit --config dinos --trainer.precision auto": "trainer.precision must be one of 64, 32, 16",
+    "fit --config dinos --trainer.callbacks+=NoSuchCallback": "trainer.callbacks cannot be NoSuchCallback",
+    "fit --config dinos --ckpt_path nosuch": "no checkpoint or run folder at 'nosuch'",
+    "fit --config dinos stray": "unrecognized arguments: stray",
+    "validate --config dinos": "validate needs --ckpt_path, a run folder or a checkpoint",
+    "predict --ckpt_path nosuch": "no checkpoint or run folder at 'nosuch'",
+    "sample": "the following arguments are required: RUN_OR_CHECKPOINT",
+    "sample nosuch": "no checkpoint or run folder at 'nosuch'",
+    "sample .": "no checkpoint in '.'",
+    "sample nosuch --temprature 1": "unknown argument --temprature; did you mean '--temperature'?",
+    "sample nosuch --temperature warm": "numbers with commas between them are needed, not 'warm'",
+    "sample nosuch --n many": "invalid int value: 'many'",
+    "configs dinso": "no recipe 'dinso'; did you mean 'dinos'?",
+    "datasets --laod": "unknown argument --laod; did you mean '--load'?",
+}
+
+
+@pytest.mark.parametrize("words", MISTAKES)
+def test_a_mistake_gets_one_message_and_leaves_nothing(words: str, run: Run) -> None:
+    status, out, err = run(words)
+    assert status == 2
+    assert MISTAKES[words] in err
+    assert err.startswith("lightseq: ")
+    assert len(err.splitlines()) == 1
+    assert len(err) < 400
+    assert out == ""
+    assert list(Path().iterdir()) == []
+
+
+FILES = {
+    "data:\n  dataset: dinos\nmodel:\n  hiden_size: 12\n": "my.yaml, line 4: unknown key model.hiden_size; did you mean "
+    "model.hidden_size?",
+    "data:\n  dataset: dinos\nmodle:\n  hidden_size: 12\n": "my.yaml, line 3: unknown key modle",
+    "data:\n  dataset: dinos\nmodel:\n  hidden_size: wide\n": "my.yaml, line 4: model.hidden_size must be a whole number, "
+    "not 'wide'",
+    "data:\n  dataset: dinos\nmodel:\n  hidden_size: -3\n": "my.yaml, line 4: model.hidden_size must be >0, not -3",
+    "data:\n  dataset: [dinos\nmodel: 3\n": "my.yaml, line 3: broken YAML",
+    "data:\n  dataset: dinos\n  dataset_args:\n    sorce: x\n": "my.yaml, line 4: 'dinos' has no argument 'sorce'",
+    "data:\n  dataset: dinos\nmodel:\n  backbone: rnn\n  backbone_args: {activaton: relu}\n": "my.yaml, line 5: 'rnn' has "
+    "no argument 'activaton'; did you mean 'activation'?",
+    "data:\n  dataset: dinos\nsampling:\n  temperatures: [0.5, -1]\n": "my.yaml, line 4: sampling.temperatures must be >=0",
+    "data: dinos\n": "my.yaml, line 1: data is a group of settings, not 'dinos'",
+    "model: 3\ndata: {dataset: dinos}\n": "my.yaml, line 1: model is a group of settings, not 3",
+}
+
+
+@pytest.mark.parametrize("text", FILES)
+def test_a_mistake_in_a_file_is_told_with_its_line(text: str, run: Run, own_folder: Path) -> None:
+    Path("my.yaml").write_text(text)
+    status, _, err = run("fit --config my.yaml")
+    assert (status, len(err.splitlines())) == (2, 1), err
+    assert FILES[text] in err
+    assert [path.name for path in Path().iterdir()] == ["my.yaml"]
+
+
+BAD_CHECKPOINTS = {"junk": b"PK\x03\x04 not really", "empty": b"", "text": b"hello"}
+
+
+@pytest.mark.parametrize("kind", BAD_CHECKPOINTS)
+@pytest.mark.parametrize("verb", ["sample", "validate --ckpt_path", "fit --config dinos --ckpt_path"])
+def test_a_file_that_is_no_checkpoint(kind: str, verb: str, run: Run) -> None:
+    Path("x.ckpt").write_bytes(BAD_CHECKPOINTS[kind])
+    status, _, err = run(f"{verb} x.ckpt")
+    assert (status, len(err.splitlines())) == (2, 1), err
+    assert "x.ckpt is no checkpoint, or is damaged" in err
+    assert [path.name for path in Path().iterdir()] == ["x.ckpt"]
+
+
+def test_a_checkpoint_cut_short_or_of_another_program(run: Run, tiny: str) -> None:
+    run(f"fit --config {tiny}")
+    last = Path("runs/dinos/version_0/checkpoints/last.ckpt")
+    Path("cut.ckpt").write_bytes(last.read_bytes()[:-500])
+    status, _, err = run("sample cut.ckpt")
+    assert (status, len(err.splitlines())) == (2, 1)
+    assert "cut.ckpt is no checkpoint, or is damaged" in err
+    import torch
+
+    torch.save({"weights": torch.zeros(3)}, "other.ckpt")
+    status, _, err = run("sample other.ckpt")
+    assert (status, len(err.splitlines())) == (2, 1)
+    assert "other.ckpt is no checkpoint of lightseq's" in err
+
+
+@pytest.mark.parametrize("verb", ["validate", "test", "predict", "fit"])
+def test_a_checkpoint_of_another_alphabet_scores_nothing(verb: str, run: Run, tiny: str, plugin) -> None:
+    code = """
+from lightseq.data import TextDataset
+
+class Greek(TextDataset):
+    def documents(self):
+        return ["αβγ" + chr(945 + i % 24) * (i // 24 + 1) for i in range(90)]
+"""
+    plugin("greek", "lightseq.datasets", {"greek": "greek_plugin:Greek"}, code)
+    run(f"fit --config {tiny}")
+    before = sorted(Path().rglob("*"))
+    status, out, err = run(f"{verb} --data.dataset greek --config {tiny} --ckpt_path runs/dinos/version_0")
+    assert status == 2
+    message = [line for line in err.splitlines() if "dropped" not in line]
+    assert message == [
+        "lightseq: dataset 'greek' has 24 tokens that the given vocabulary of 27 lacks: character 'α' (U+03B1), "
+        "character 'β' (U+03B2), character 'γ' (U+03B3), character 'δ' (U+03B4), character 'ε' (U+03B5), ..."
+    ]
+    assert out == ""
+    assert sorted(Path().rglob("*")) == before
+
+
+DATASETS = {
+    "Empty": ("[]", "'small' is empty: 0 documents"),
+    "Blank": ("['', '']", "'small' is empty: 2 documents and no text"),
+    "One": ("['abc']", "'small' is too small to split: of its 1 documents none is left to train on"),
+    "Same": ("['abc'] * 50", "'small' is too small to split: of its 50 documents none is left to train on"),
+}
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_a_dataset_too_small(name: str, run: Run, tiny: str, plugin) -> None:
+    documents, message = DATASETS[name]
+    code = f"""
+from lightseq.data import TextDataset
+
+class Small(TextDataset):
+    def documents(self):
+        return {documents}
+"""
+    plugin("small", "lightseq.datasets", {"small": "small_plugin:Small"}, code)
+    status, _, err = run(f"fit --config {tiny} --data.dataset small")
+    assert status == 2
+    assert message in err.splitlines()[-1]
+    assert list(Path().iterdir()) == []
+
+
+def test_a_dataset_smaller_than_a_batch_trains(run: Run, tiny: str, plugin) -> None:
+    code = """
+from lightseq.data import TextDataset
+
+class Small(TextDataset):
+    def documents(self):
+        return ["ab", "ba", "aab", "abb"]
+"""
+    plugin("small", "lightseq.datasets", {"small": "small_plugin:Small"}, code)
+    status, out, err = run(f"fit --config {tiny} --data.dataset small")
+    assert status == 0, err
+    assert "note   the text is short: 2 rows a step, not the 32 of data.batch_size" in out
+
+
+def test_a_broken_plugin_is_quoted(run: Run, tiny: str, plugin) -> None:
+    plugin("rotten", "lightseq.datasets", {"rotten": "rotten_plugin:X"}, "raise RuntimeError('no licence')")
+    status, _, err = run(f"fit --config {tiny} --data.dataset rotten")
+    assert status == 2
+    assert "is broken: rotten_plugin:X raises RuntimeError: no licence" in err
+
+
+def test_our_own_bugs_keep_their_traceback(run: Run, tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def bug(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("lightseq.data.datamodule.open_store", bug)
+    with pytest.raises(ZeroDivisionError):
+        run(f"fit --config {tiny}")
+
+
+def test_debug_shows_the_traceback_of_a_mistake(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIGHTSEQ_DEBUG", "1")
+    with pytest.raises(ValueError, match="no verb"):
+        run("fti")

@@ -1,0 +1,246 @@
+"""``lightseq fit`` and its kin, typed as a user would."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+import torch
+import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from lightseq import config
+from lightseq.checkpoint import load_trained
+from lightseq.sampling import generate
+from lightseq.system import SequenceSystem
+
+Run = Callable[..., tuple[int, str, str]]
+FOLDER = Path("runs/dinos/version_0")
+
+
+def checkpoints(folder: Path = FOLDER) -> dict[str, Path]:
+    return {path.name.partition("-")[0].removesuffix(".ckpt"): path for path in (folder / "checkpoints").iterdir()}
+
+
+def test_a_run_from_beginning_to_end(run: Run, tiny: str) -> None:
+    status, out, err = run(f"fit --config {tiny}")
+    assert status == 0, err
+    assert "1,071 train, 134 val, 134 test documents, 27 tokens" in out
+    assert "update 2 T=1.00 'tri': tri" in out
+    assert "update 3 T=0.00 ''" in out
+    assert "10 samples of best-step=3" in out
+    assert "lightseq sample runs/dinos/version_0" in out
+    assert {path.name.split(".")[0] for path in FOLDER.iterdir()} == {
+        *("checkpoints", "config", "events", "hparams", "samples"),
+    }
+    best, last = checkpoints()["best"], checkpoints()["last"]
+    content = torch.load(last, weights_only=True)
+    assert content["global_step"] == 3
+    (values,) = [line for line in out.splitlines() if line.startswith("best, after")]
+    bpc = float(values.split("val/bpc ")[1].split(",")[0])
+    assert best.name == f"best-step=3-val_bpc={bpc:.4f}.ckpt"
+    assert bpc < math.log2(27)
+
+
+def test_the_samples_file_and_the_board(run: Run, tiny: str) -> None:
+    run(f"fit --config {tiny}")
+    lines = [json.loads(line) for line in (FOLDER / "samples.jsonl").read_text().splitlines()]
+    assert [(line["step"], line["prompt"], line["temperature"]) for line in lines] == [
+        (step, prompt, temperature) for step in (2, 3) for prompt in ("", "tri") for temperature in (0.0, 1.0)
+    ]
+    board = EventAccumulator(str(FOLDER), size_guidance={"tensors": 0})
+    board.Reload()
+    assert {"samples/T=0.00/text_summary", "samples/T=1.00/text_summary", "samples/table/text_summary"} <= set(
+        board.Tags()["tensors"]
+    )
+    scalars = set(board.Tags()["scalars"])
+    assert {"train/loss", "train/bpc", "train/gradient_norm", "train/learning_rate"} <= scalars
+    assert {"train/tokens_per_second"} <= scalars
+    assert {"val/loss", "val/bpc", "val/perplexity", "val/nats_per_document", "val/accuracy"} <= scalars
+    shown = board.Tensors("samples/T=1.00/text_summary")[-1].tensor_proto.string_val[0].decode()
+    assert all(line["text"] in shown for line in lines if line["step"] == 3 and line["temperature"] == 1.0)
+
+
+def test_the_resolved_config_repeats_the_run(run: Run, tiny: str) -> None:
+    run(f"fit --config {tiny} --model.hidden_size 7")
+    status, _, err = run(f"fit --config {FOLDER}/config.yaml")
+    assert status == 0, err
+    resolved = [yaml.safe_load(Path(f"runs/dinos/version_{i}/config.yaml").read_text()) for i in (0, 1)]
+    assert resolved[0] == resolved[1]
+    assert resolved[0]["model"]["hidden_size"] == 7
+    weights = [torch.load(f"runs/dinos/version_{i}/checkpoints/last.ckpt")["state_dict"] for i in (0, 1)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_sampling_does_not_change_the_training(run: Run, tiny: str) -> None:
+    run(f"fit --config {tiny} --model.dropout 0.3 --trainer.max_steps 6 --sampling.every_n_steps 1")
+    run(f"fit --config {tiny} --model.dropout 0.3 --trainer.max_steps 6 --sampling.every_n_steps 0")
+    weights = [torch.load(f"runs/dinos/version_{i}/checkpoints/last.ckpt")["state_dict"] for i in (0, 1)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert len(Path("runs/dinos/version_0/samples.jsonl").read_text().splitlines()) > 3 * len(
+        Path("runs/dinos/version_1/samples.jsonl").read_text().splitlines()
+    )
+
+
+def test_a_checkpoint_decodes_alone(run: Run, tiny: str, tmp_path: Path) -> None:
+    run(f"fit --config {tiny}")
+    carried = tmp_path / "model.ckpt"
+    checkpoints()["last"].rename(carried)
+    trained = load_trained(carried)
+    assert trained.vocabulary.decode(trained.vocabulary.encode("tyrannosaurus")) == "tyrannosaurus"
+    samples = generate(trained.model, trained.vocabulary, ["tri"], [1.0], n=3, length=5)
+    assert all(sample.text.startswith("tri") for sample in samples)
+    system = SequenceSystem.load_from_checkpoint(carried, weights_only=True)
+    tokens = torch.tensor([trained.vocabulary.encode("tyranno")])
+    assert torch.equal(system.eval()(tokens)[0], trained.model(tokens)[0])
+
+
+def test_a_checkpoint_holds_plain_types_and_names_no_code(run: Run, tiny: str) -> None:
+    run(f"fit --config {tiny} --model.weight_decay 0.1")
+    content = torch.load(checkpoints()["last"], weights_only=True)
+    settings = {**content["hyper_parameters"], **content["datamodule_hyper_parameters"]}
+    assert settings["dataset"] == "dinos"
+    assert settings["vocabulary"][:2] == ["", "a"]
+    assert not {"_instantiator", "_class_path", "class_path"} & set(settings)
+    assert {type(value) for value in settings.values()} <= {int, float, str, bool, list, dict, type(None)}
+
+
+@pytest.mark.parametrize("settings", ["--trainer.max_steps 20", "--trainer.max_epochs 3 --trainer.max_steps -1"])
+def test_every_run_ends_with_a_validation(run: Run, tiny: str, settings: str) -> None:
+    """Stopped in the middle of an epoch, or after one that is not validated."""
+    status, out, err = run(f"fit --config {tiny} --trainer.check_val_every_n_epoch 2 {settings}")
+    assert status == 0, err
+    content = torch.load(checkpoints()["last"])
+    last = content["global_step"]
+    assert last == (20 if "20" in settings else 3 * math.ceil(1071 / 32))
+    assert any(f"best-step={last}-" in path.name for path in checkpoints().values()), out
+
+
+def test_validate_repeats_the_number_of_fit(run: Run, tiny: str) -> None:
+    _, out, _ = run(f"fit --config {tiny}")
+    (best,) = [line for line in out.splitlines() if line.startswith("best, after")]
+    loss = best.split("val/loss ")[1].split(",")[0]
+    for words in (
+        f"--ckpt_path {FOLDER}",
+        f"--ckpt_path {checkpoints()['best']}",
+        f"--config {tiny} --ckpt_path {FOLDER}",
+    ):
+        status, out, err = run(f"validate {words} --data.batch_size 5")
+        assert status == 0, err
+        (row,) = [line for line in out.splitlines() if "val/loss" in line]
+        assert f"{float(row.split('│')[2]):.4f}" == loss
+    assert not Path("checkpoints").exists()
+    assert len(list(Path("runs/dinos").iterdir())) == 1
+
+
+def test_test_and_predict(run: Run, tiny: str) -> None:
+    run(f"fit --config {tiny}")
+    status, out, _ = run(f"test --ckpt_path {FOLDER}")
+    assert status == 0
+    (row,) = [line for line in out.splitlines() if "test/nats_per_document" in line]
+    status, out, _ = run(f"predict --ckpt_path {FOLDER}")
+    rows = [line.split("\t") for line in out.splitlines()]
+    assert status == 0
+    assert len(rows) == 134
+    nats = sum(float(nats) * (len(name) + 1) for nats, name in rows) / 134
+    assert nats == pytest.approx(float(row.split("│")[2]), rel=1e-4)
+
+
+def test_a_fit_goes_on_from_a_checkpoint(run: Run, tiny: str) -> None:
+    run(f"fit --config {tiny}")
+    status, _, err = run(f"fit --config {tiny} --ckpt_path {checkpoints()['last']} --trainer.max_steps 5")
+    assert status == 0, err
+    assert torch.load("runs/dinos/version_1/checkpoints/last.ckpt")["global_step"] == 5
+
+
+def test_the_checkpoints_sizes_rule_and_say_so(run: Run, tiny: str) -> None:
+    run(f"fit --config {tiny}")
+    status, _, err = run(f"validate --config {tiny} --ckpt_path {FOLDER} --model.hidden_size 9 --model.num_layers 1")
+    assert status == 0
+    assert "command line: model.hidden_size is 6 in the checkpoint, which rules" in err
+    assert "num_layers" not in err
+
+
+def test_another_dataset_drops_what_belonged_to_the_old_one(run: Run, tiny: str, alphabet: str) -> None:
+    status, out, err = run(f"fit --config {tiny} --data.dataset {alphabet} --data.window 8")
+    assert status == 0, err
+    assert "data.dataset is alphabet: sampling.prompts of dinos is dropped" in err
+    assert "'ab': ab" in out
+    assert Path("runs/alphabet/version_0/config.yaml").exists()
+
+
+def test_a_stream_of_little_text_gets_fewer_rows(run: Run, tiny: str, alphabet: str) -> None:
+    words = f"--data.dataset {alphabet} --data.dataset_args.times 10 --data.window 16"
+    status, out, err = run(f"fit --config {tiny} {words}")
+    assert status == 0, err
+    assert "note   the text is short: 12 rows a step, not the 32 of data.batch_size" in out
+    run("predict --ckpt_path runs/alphabet/version_0")
+
+
+def test_a_labelled_dataset(run: Run, tiny: str, vowels: str) -> None:
+    status, out, err = run(f"fit --config {tiny} --data.dataset {vowels} --data.dataset_args.tagged false")
+    assert status == 0, err
+    assert "samples" not in out.partition("in runs/")[0]
+    status, out, _ = run("predict --ckpt_path runs/vowels/version_0")
+    assert status == 0
+    assert {line.split("\t")[1] for line in out.splitlines()} <= {"some", "none"}
+
+
+@pytest.mark.parametrize("backbone", ["rnn", "gru"])
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "64-true"])
+def test_backbones_and_precisions(run: Run, tiny: str, backbone: str, precision: str) -> None:
+    status, _, err = run(f"fit --config {tiny} --model.backbone {backbone} --trainer.precision {precision}")
+    assert status == 0, err
+    assert run(f"sample {FOLDER} --n 1")[0] == 0
+
+
+def test_lightnings_own_callbacks_and_loggers_go_beside_the_houses(run: Run, tiny: str) -> None:
+    words = "--trainer.callbacks+=EarlyStopping --trainer.callbacks.monitor=val/loss --trainer.logger=CSVLogger"
+    status, _, err = run(f"fit --config {tiny} {words} --trainer.logger.save_dir=elsewhere")
+    assert status == 0, err
+    assert len(list(Path("elsewhere").rglob("samples.jsonl"))) == len(list(Path("elsewhere").rglob("last.ckpt"))) == 1
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--trainer.fast_dev_run true",
+        "--trainer.logger false --trainer.enable_checkpointing false",
+        "--trainer.limit_val_batches 0",
+        "--trainer.enable_progress_bar true",
+    ],
+)
+def test_lightnings_switches(run: Run, tiny: str, words: str) -> None:
+    status, _, err = run(f"fit --config {tiny} {words}")
+    assert status == 0, err
+    if "fast_dev_run" in words or "logger" in words:
+        assert not Path("runs").exists()
+
+
+def test_print_config_and_help_read_no_data(run: Run, tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("data was read")
+
+    monkeypatch.setattr("lightseq.data.datamodule.open_store", never)
+    for words in (f"fit --config {tiny} --print_config", "fit --help"):
+        with pytest.raises(SystemExit) as caught:
+            run(words)
+        assert caught.value.code == 0
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize("recipe", list(config.recipes()))
+def test_every_recipe_runs(recipe: str, run: Run) -> None:
+    status, _, err = run(f"fit --config {recipe} --trainer.fast_dev_run true --trainer.accelerator cpu")
+    assert status == 0, err
+
+
+def test_seeds(run: Run, tiny: str) -> None:
+    """``seed_everything`` is the seed of the weights and of the order, but not of the split."""
+    outs = [run(f"fit --config {tiny} --seed_everything {seed}")[1] for seed in (0, 0, 1)]
+    best = [next(line for line in out.splitlines() if line.startswith("best")) for out in outs]
+    assert best[0] == best[1] != best[2]
+    pl.seed_everything(0)

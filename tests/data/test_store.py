@@ -1,0 +1,160 @@
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lightseq.data import TextDataset
+from lightseq.data.store import Store, cache_folder, open_store
+from lightseq.errors import UserError
+from lightseq.types import Document, Layout
+from lightseq.vocabulary import Vocabulary
+
+
+class Given(TextDataset):
+    """Documents from a list."""
+
+    def __init__(self, documents: Iterable[str | Document], layout: Layout = "documents") -> None:
+        self.given, self.layout = list(documents), layout
+        self.calls = 0
+
+    def documents(self) -> Iterable[str | Document]:
+        self.calls += 1
+        yield from self.given
+
+
+def texts(store: Store) -> list[str]:
+    vocabulary = Vocabulary(store.vocabulary)
+    return [vocabulary.decode(store.tokens[a:b]) for a, b in zip(store.offsets, store.offsets[1:], strict=False)]
+
+
+@pytest.mark.parametrize(
+    "documents", [["abc", "", "ba"], ["naïve", "漢字 ", "\U0001f600\n\t"], ["x"], ["é" * 3, "e\u0301"], ["\ud800a"]]
+)
+def test_decode_of_encode_is_the_text(documents: list[str]) -> None:
+    assert texts(open_store(Given(documents), "given")) == documents
+
+
+def test_words() -> None:
+    store = open_store(Given([Document(["the ", "cat"]), Document(["cat"])]), "given")
+    assert store.vocabulary == ["", "cat", "the "]
+    assert texts(store) == ["the cat", "cat"]
+
+
+def test_a_stream_has_no_extra_symbol_and_documents_have_one() -> None:
+    assert open_store(Given(["ba"], "stream"), "given").vocabulary == ["a", "b"]
+    assert open_store(Given(["ba"]), "given").vocabulary == ["", "a", "b"]
+
+
+def test_the_smallest_integers_that_hold_the_vocabulary() -> None:
+    few = open_store(Given(["".join(map(chr, range(32, 32 + 255)))]), "given")
+    many = open_store(Given(["".join(map(chr, range(32, 32 + 256)))]), "given")
+    assert (few.tokens.dtype, many.tokens.dtype) == (np.uint8, np.uint16)
+
+
+def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    documents = ["abc", "d" * 50, "", "e"]
+    whole = open_store(Given(documents), "given")
+    monkeypatch.setattr("lightseq.data.store.BLOCK", 2)
+    monkeypatch.setenv("LIGHTSEQ_CACHE", str(cache_folder() / "other"))
+    assert texts(open_store(Given(documents), "given")) == texts(whole) == documents
+
+
+def test_the_second_time_is_not_encoded_again() -> None:
+    first, again = Given(["abc"]), Given(["abc"])
+    open_store(first, "given")
+    store = open_store(again, "given")
+    assert (first.calls, again.calls) == (2, 1)
+    assert isinstance(store.tokens, np.memmap)
+
+
+def test_other_content_is_another_cache() -> None:
+    assert texts(open_store(Given(["abc", "d"]), "given")) == ["abc", "d"]
+    assert texts(open_store(Given(["ab", "cd"]), "given")) == ["ab", "cd"]
+
+
+@pytest.mark.parametrize("damage", ["tokens.bin", "offsets.npy", "meta.json"])
+def test_a_damaged_cache_is_made_anew(damage: str) -> None:
+    open_store(Given(["abc", "d"]), "given")
+    (place,) = (path.parent for path in cache_folder().rglob(damage))
+    (place / damage).write_bytes((place / damage).read_bytes()[:1])
+    assert texts(open_store(Given(["abc", "d"]), "given")) == ["abc", "d"]
+
+
+def test_nothing_is_left_when_reading_fails_half_way() -> None:
+    class Breaks(Given):
+        def documents(self) -> Iterable[str]:
+            yield from super().documents()
+            if self.calls > 1:
+                raise RuntimeError("the disk is gone")
+
+    with pytest.raises(RuntimeError, match="the disk is gone"):
+        open_store(Breaks(["abc"]), "given")
+    assert [path for path in cache_folder().rglob("*") if path.is_file() and path.suffix != ".lock"] == []
+
+
+def test_a_given_vocabulary_rules() -> None:
+    store = open_store(Given(["ba"]), "given", vocabulary=["", "c", "b", "a"])
+    assert store.vocabulary == ["", "c", "b", "a"]
+    assert store.tokens.tolist() == [2, 3]
+
+
+def test_characters_that_a_given_vocabulary_lacks_are_named() -> None:
+    with pytest.raises(UserError, match=r"'given' has 2 tokens .* lacks: character 'T' \(U\+0054\), character 'é'"):
+        open_store(Given(["aTé"]), "given", vocabulary=["", "a"])
+
+
+@pytest.mark.parametrize("documents", [[], [""], ["", ""]])
+def test_an_empty_dataset(documents: list[str]) -> None:
+    with pytest.raises(UserError, match=f"'given' is empty: {len(documents)} documents"):
+        open_store(Given(documents), "given")
+    assert not cache_folder().exists()
+
+
+def test_a_cache_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("LIGHTSEQ_CACHE", str(tmp_path / "file"))
+    with pytest.raises(UserError, match=r"cache folder .* cannot be used .* LIGHTSEQ_CACHE names another"):
+        open_store(Given(["abc"]), "given")
+
+
+def test_labels() -> None:
+    tagged = open_store(Given([Document("ab", ["x", "y"]), Document("a", ["y"])]), "given")
+    assert (tagged.labels, tagged.tagged) == (["x", "y"], True)
+    assert tagged.label_ids is not None
+    assert tagged.label_ids.tolist() == [0, 1, 1]
+    classified = open_store(Given([Document("ab", "yes"), Document("a", "no")]), "given")
+    assert (classified.labels, classified.tagged) == (["no", "yes"], False)
+    assert classified.label_ids is not None
+    assert classified.label_ids.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("documents", "message"),
+    [
+        ([Document("ab", "yes"), "ab"], "mixes documents"),
+        ([Document("ab", "yes"), Document("ab", ["x", "y"])], "mixes documents"),
+        ([Document("ab", ["x"])], "2 tokens and 1 labels"),
+    ],
+)
+def test_labels_that_do_not_fit(documents: list[str | Document], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        open_store(Given(documents), "given")
+
+
+def test_a_label_that_the_given_ones_lack() -> None:
+    with pytest.raises(UserError, match="labels that the given ones lack: maybe"):
+        open_store(Given([Document("ab", "maybe")]), "given", labels=["no", "yes"])
+
+
+def test_equal_texts_have_equal_digests() -> None:
+    digests = open_store(Given(["ab", "b", "ab", ""]), "given").digests
+    assert digests[0] == digests[2]
+    assert len(set(digests.tolist())) == 3
+
+
+def test_meta_is_plain(tmp_path: Path) -> None:
+    open_store(Given(["abc"]), "given")
+    (meta,) = cache_folder().rglob("meta.json")
+    assert json.loads(meta.read_text()) == {"format": 1, "dtype": "uint8", "size": 3}

@@ -1,0 +1,140 @@
+import pytest
+import torch
+from torch.testing import assert_close
+
+from lightseq.errors import UserError
+from lightseq.model import SequenceModel, build_model
+from lightseq.sampling import Sample, draw, generate
+from lightseq.vocabulary import Vocabulary
+
+TOKENS = Vocabulary(["", *"abcdef"])
+STREAM = Vocabulary(list("abcdef"))
+
+
+def model_of(vocabulary: Vocabulary) -> SequenceModel:
+    model = build_model(
+        vocabulary=vocabulary.tokens,
+        labels=None,
+        backbone="gru",
+        backbone_args=None,
+        embedding_size=4,
+        hidden_size=8,
+        num_layers=1,
+        dropout=0.5,
+        tie_head=False,
+    )
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=1.0)
+    return model
+
+
+def test_temperature_zero_is_argmax() -> None:
+    model = model_of(STREAM)
+    (sample,) = generate(model, STREAM, ["ab"], [0.0], length=10)
+    ids = STREAM.encode("ab")
+    model.eval()
+    for _ in range(10):
+        ids.append(int(model(torch.tensor([ids]))[0][0, -1].argmax()))
+    assert sample.text == STREAM.decode(ids)
+
+
+def test_uniform_logits_are_drawn_uniformly() -> None:
+    generator = torch.Generator().manual_seed(0)
+    ids = draw(torch.zeros(60_000, 6), torch.ones(60_000, 1), None, None, generator)
+    shares = ids.bincount(minlength=6) / 60_000
+    assert_close(shares, torch.full((6,), 1 / 6), atol=0.006, rtol=0)  # four standard deviations
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_draws_follow_the_softmax_at_a_temperature(temperature: float) -> None:
+    logits = torch.tensor([0.0, 1.0, 2.0, -1.0])
+    generator = torch.Generator().manual_seed(0)
+    ids = draw(logits.expand(60_000, 4), torch.full((60_000, 1), temperature), None, None, generator)
+    assert_close(ids.bincount(minlength=4) / 60_000, (logits / temperature).softmax(0), atol=0.009, rtol=0)
+
+
+def test_top_k_and_top_p() -> None:
+    logits = torch.tensor([0.5, 0.3, 0.15, 0.05]).log().expand(2_000, 4)
+    heat = torch.ones(2_000, 1)
+
+    def drawn(top_k: int | None, top_p: float | None) -> set[int]:
+        return set(draw(logits, heat, top_k, top_p, torch.Generator().manual_seed(0)).tolist())
+
+    assert drawn(None, None) == {0, 1, 2, 3}
+    assert drawn(2, None) == {0, 1}
+    assert drawn(9, None) == {0, 1, 2, 3}
+    assert drawn(None, 0.79) == {0, 1}
+    assert drawn(None, 0.81) == {0, 1, 2}
+    assert drawn(None, 0.01) == {0}
+    assert drawn(3, 0.81) == {0, 1}  # of what top_k leaves, the first two have 0.84
+
+
+def test_each_row_stops_at_its_own_boundary() -> None:
+    samples = generate(model_of(TOKENS), TOKENS, ["", "abc"], [1.0], n=40, length=30)
+    lengths = {len(sample.text) - len(sample.prompt) for sample in samples if sample.ended}
+    assert len(lengths) > 3
+    assert max(lengths) < 30
+    for sample in samples:
+        assert sample.text.startswith(sample.prompt)
+        assert sample.ended == (len(sample.text) - len(sample.prompt) < 30)
+
+
+def test_rows_do_not_disturb_each_other() -> None:
+    model = model_of(TOKENS)
+    together = generate(model, TOKENS, ["", "abcd", "e"], [0.0], length=40)
+    alone = [generate(model, TOKENS, [prompt], [0.0], length=40)[0] for prompt in ("", "abcd", "e")]
+    assert together == alone
+
+
+def test_every_prompt_at_every_temperature_in_order() -> None:
+    samples = generate(model_of(TOKENS), TOKENS, ["a", "b"], [0.0, 1.0], n=2, length=3)
+    order = [(p, t, i) for p in "ab" for t in (0.0, 1.0) for i in (0, 1)]
+    assert [(s.prompt, s.temperature, s.number) for s in samples] == order
+    assert isinstance(samples[0], Sample)
+
+
+def test_the_same_call_draws_the_same_and_leaves_the_global_generator_alone() -> None:
+    model = model_of(TOKENS)
+    before = torch.get_rng_state()
+    first = generate(model, TOKENS, [""], [1.0], n=5)
+    torch.rand(3)
+    assert generate(model, TOKENS, [""], [1.0], n=5) == first
+    assert generate(model, TOKENS, [""], [1.0], n=5, seed=1) != first
+    torch.set_rng_state(before)
+    generate(model, TOKENS, [""], [1.0], n=5)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_mode_is_put_back_and_dropout_is_off(training: bool) -> None:
+    model = model_of(TOKENS).train(training)
+    first = generate(model, TOKENS, ["ab"], [0.0])
+    assert model.training is training
+    assert generate(model, TOKENS, ["ab"], [0.0]) == first
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_an_empty_prompt_of_a_stream_starts_by_the_training_frequencies() -> None:
+    samples = generate(model_of(STREAM), STREAM, [""], [1.0], n=300, length=1, token_counts=[0, 3, 0, 1, 0, 0])
+    firsts = [sample.text[0] for sample in samples]
+    assert set(firsts) == {"b", "d"}
+    assert 180 < firsts.count("b") < 270
+    assert {sample.text[0] for sample in generate(model_of(STREAM), STREAM, [""], [1.0], n=300)} == set("abcdef")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"temperatures": [-0.5]}, "temperature is 0 .* or more, not -0.5"),
+        ({"temperatures": [float("nan")]}, "not nan"),
+        ({"n": 0}, "n is at least 1, not 0"),
+        ({"length": -1}, "length is at least 1, not -1"),
+        ({"top_k": 0}, "top_k is at least 1, not 0"),
+        ({"top_p": 0.0}, "top_p is above 0 and at most 1, not 0"),
+        ({"prompts": ["aX"]}, "character 'X' .* at position 1"),
+    ],
+)
+def test_numbers_out_of_their_range(wrong: dict[str, object], message: str) -> None:
+    settings = {"prompts": [""], "temperatures": [1.0], **wrong}
+    with pytest.raises(UserError, match=message):
+        generate(model_of(TOKENS), TOKENS, **settings)
