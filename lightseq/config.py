@@ -7,7 +7,6 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,17 +46,17 @@ Loader.add_implicit_resolver(
 )
 
 
-def recipes() -> dict[str, Traversable]:
-    """The shipped configurations by name: ``dinos``, ``trainer/ddp``."""
-
-    def walk(folder: Traversable, prefix: str) -> Iterator[tuple[str, Traversable]]:
+def recipes() -> dict[str, str]:
+    """The shipped configurations: their text by name, ``dinos`` or ``trainer/ddp``."""
+    found = {}
+    folders = [("", files("lightseq.configs"))]
+    for prefix, folder in folders:  # grows while it is gone through
         for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
-            if entry.is_dir():
-                yield from walk(entry, f"{prefix}{entry.name}/")
-            elif entry.name.endswith(".yaml"):
-                yield prefix + entry.name.removesuffix(".yaml"), entry
-
-    return dict(walk(files("lightseq.configs"), ""))
+            if entry.name.endswith(".yaml"):
+                found[prefix + entry.name.removesuffix(".yaml")] = entry.read_text(encoding="utf-8")
+            elif entry.is_dir():
+                folders.append((f"{prefix}{entry.name}/", entry))
+    return found
 
 
 def find_config(name: str) -> tuple[str, str]:
@@ -78,7 +77,7 @@ def find_config(name: str) -> tuple[str, str]:
             f"no configuration file {name!r}, and no recipe of that name{did_you_mean(name, shipped) or '.'} "
             f"Shipped: {', '.join(shipped)}"
         )
-    return shipped[name].read_text(encoding="utf-8"), f"recipe {name}"
+    return shipped[name], f"recipe {name}"
 
 
 def read_settings(text: str, source: str) -> Settings:

@@ -15,11 +15,11 @@ def run(verb: str, words: Sequence[str]) -> int:
     shipped = recipes()
     if name is None:
         width = max(map(len, shipped))
-        for recipe, file in shipped.items():
-            head = file.read_text(encoding="utf-8").partition("\n")[0]
+        for recipe, text in shipped.items():
+            head = text.partition("\n")[0]
             print(f"{recipe:{width}}  {head.removeprefix('#').strip()}")
     elif name in shipped:
-        print(shipped[name].read_text(encoding="utf-8"), end="")
+        print(shipped[name], end="")
     else:
         raise UserError(f"no recipe {name!r}{did_you_mean(name, shipped) or '.'} Shipped: {', '.join(shipped)}")
     return 0
