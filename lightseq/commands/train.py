@@ -33,6 +33,13 @@ LINKS = {"vocabulary": "vocabulary", "labels": "labels", "token_counts": "token_
 
 TRAINER_DEFAULTS = {"log_every_n_steps": 10, "enable_model_summary": False, "use_distributed_sampler": False}
 
+UNTRUE_HERE = (
+    ".*LeafSpec",  # Lightning calls what torch deprecates
+    "The dirpath has changed",  # a fit that goes on from a checkpoint begins a run folder of its own
+    "The number of training batches .* is smaller than the logging interval",  # updates are counted over epochs
+)
+"""Warnings of Lightning's that tell a user of lightseq nothing."""
+
 
 class SettingsParser(LightningArgumentParser):
     """A parser whose complaint is one message that says where the mistake stands."""
@@ -206,7 +213,7 @@ def run(verb: str, words: Sequence[str]) -> int:
     """
     for name in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    for message in (".*LeafSpec.*", "The dirpath has changed"):  # of Lightning's own making; a new run folder is meant
+    for message in UNTRUE_HERE:
         warnings.filterwarnings("ignore", message=message)
     jsonargparse.set_parsing_settings(config_read_mode_fsspec_enabled=False)
     try:

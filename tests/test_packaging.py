@@ -1,0 +1,115 @@
+"""The wheel holds what it should, and the README's commands are the real ones."""
+
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """The names in a wheel built from a copy of the tracked files."""
+    folder = tmp_path_factory.mktemp("wheel")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            target = folder / "source" / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes((ROOT / name).read_bytes())
+    words = ["build", "--wheel", "--no-isolation", "--outdir", str(folder / "dist"), str(folder / "source")]
+    done = subprocess.run([sys.executable, "-m", *words], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (built,) = (folder / "dist").glob("*.whl")
+    with zipfile.ZipFile(built) as file:
+        return set(file.namelist())
+
+
+def test_the_wheel_holds_the_mapped_folders_and_nothing_else(wheel: set[str]) -> None:
+    assert {
+        *(
+            "lightseq/py.typed",
+            "lightseq/commands/train.py",
+            "lightseq/backbones/recurrent.py",
+            "lightseq/data/store.py",
+        ),
+        *("lightseq/datasets/dinos.py", "lightseq/datasets/dinos.txt", "lightseq/callbacks/sample_text.py"),
+        "lightseq/configs/dinos.yaml",
+    } <= wheel
+    assert {name.partition("/")[0].partition("-")[0] for name in wheel} == {"lightseq", "lightseq_rnn"}
+    assert not [name for name in wheel if "test_" in name or "bench" in name]
+    for folder, mapped in (
+        ("lightseq", "lightseq"),
+        ("datasets", "lightseq/datasets"),
+        ("callbacks", "lightseq/callbacks"),
+    ):
+        sources = {str(path.relative_to(ROOT / folder)) for path in (ROOT / folder).rglob("*.py")}
+        assert {f"{mapped}/{source}" for source in sources} <= wheel
+
+
+def commands() -> list[str]:
+    """Every line of the README's code blocks that calls lightseq, without its comment."""
+    blocks = re.findall(r"^```\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    lines = [line.strip().partition("   #")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line.rpartition("&& ")[2] for line in lines if line.rpartition("&& ")[2].startswith("lightseq ")]
+
+
+def test_the_two_commands_stand_in_the_readme() -> None:
+    assert "\npip install -e . && lightseq fit --config configs/dinos.yaml\n" in README
+    assert '\npip install -e ".[dev]" && pytest\n' in README
+    script = (ROOT / ".ci" / "run").read_text()
+    assert 'pip install --quiet -e ".[dev]" && pytest' in script
+    assert len(commands()) >= 10
+
+
+def test_the_readmes_commands_run(run: Run, tiny: str) -> None:
+    """In order, in one folder; the training ones for three updates."""
+    Path("configs").symlink_to(ROOT / "configs")
+    run(f"fit --config {tiny} --trainer.max_steps 3")
+    best = next(Path("runs/dinos/version_0/checkpoints").glob("best-*"))
+    Path("model.ckpt").write_bytes(best.read_bytes())
+    for command in commands():
+        words = command.removeprefix("lightseq ").partition(" > ")[0]
+        if "--data.dataset colours" in words:
+            continue
+        if words.startswith("fit --config"):
+            words += " --trainer.max_steps 3 --trainer.accelerator cpu"
+        try:
+            status, _, err = run(words)
+        except SystemExit as done:
+            status, err = done.code, ""
+        assert status == 0, f"{command}: {err}"
+
+
+def test_the_readmes_dataset_trains(run: Run, tiny: str, plugin) -> None:
+    (code,) = re.findall(r"```python\n# my_colours.py\n(.*?)```", README, re.DOTALL)
+    (entry,) = re.findall(r'^colours = "(.*)"$', README, re.MULTILINE)
+    (command,) = re.findall(r"`lightseq (fit --config dinos --data.dataset colours [^`]*)`", README)
+    plugin("colours", "lightseq.datasets", {"colours": entry}, code)
+    Path("colours.txt").write_text("\n".join(["red", "green", "grey", "blue", "black", "white", "pink"]))
+    status, out, err = run(f"{command} --trainer.max_steps 3 --trainer.accelerator cpu")
+    assert status == 0, err
+    assert "'gr': gr" in out
+
+
+def test_the_readmes_numbers_are_those_of_the_recipe() -> None:
+    head = (ROOT / "configs" / "dinos.yaml").read_text().splitlines()[0]
+    row = next(line for line in README.splitlines() if line.startswith("| lightseq, `dinos.yaml`"))
+    seconds, validation = (cell.strip() for cell in row.split("|")[2:4])
+    assert f"{seconds} seconds" in head
+    assert f"{validation} nats" in head
+
+
+def test_every_file_of_the_map_exists() -> None:
+    (block,) = re.findall(r"## Where things are\n\n```\n(.*?)```", README, re.DOTALL)
+    for line in block.splitlines():
+        match = re.match(r"(  )?([\w/.]+)  ", line)
+        if match and line[:3].strip():
+            assert (ROOT / ("lightseq" if match[1] else "") / match[2]).exists(), line
