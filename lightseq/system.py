@@ -48,8 +48,6 @@ class SequenceSystem(pl.LightningModule):
 
     model: SequenceModel
     _lengths: Tensor | None
-    _since_log: Tensor
-    _update_size: Tensor
 
     def __init__(
         self,
@@ -95,12 +93,15 @@ class SequenceSystem(pl.LightningModule):
         self._eval_state: State | None = None
         self._logged_update = 0
         self.register_buffer("_lengths", None if lengths is None else torch.tensor(lengths), persistent=False)
-        self.register_buffer("_since_log", torch.zeros(3, dtype=torch.float64), persistent=False)
-        self.register_buffer("_update_size", torch.zeros((), dtype=torch.float64), persistent=False)
 
     def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """tokens (B, T) -> logits (B, T, V or labels), and the state after the last time step."""
         return self.model(tokens, state)  # type: ignore[no-any-return]
+
+    def on_train_start(self) -> None:
+        # no buffers: a replicated strategy would overwrite each rank's sums with those of rank zero
+        self._since_log = torch.zeros(3, dtype=torch.float64, device=self.device)
+        self._update_size = torch.zeros((), dtype=torch.float64, device=self.device)
 
     def on_train_epoch_start(self) -> None:
         self._train_state = None

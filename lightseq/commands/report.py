@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
-
 from ..callbacks import markup
 from ..checkpoint import load_trained
 from ..data import SequenceData
@@ -37,41 +35,37 @@ def describe(data: SequenceData, system: SequenceSystem) -> str:
 
 
 def print_results(
-    trainer: pl.Trainer,
-    system: SequenceSystem,
-    data: SequenceData,
-    best: Mapping[str, float],
-    path: str,
+    data: SequenceData, language_model: bool, best: Mapping[str, float], path: str, folder: str | None
 ) -> None:
     """The best numbers, samples of the best model, where things are, and what to type next.
 
     Args:
-        trainer: After its fit.
-        system: The model as it is now.
-        data: What it was trained on.
+        data: What was trained on.
+        language_model: Whether there is text to sample, rather than labels.
         best: The values of the best validation, and its ``step``; empty where there was none.
         path: The best checkpoint, else the last; empty where there is none.
+        folder: The run folder; None where nothing was logged.
     """
     if best:
         numbers = ", ".join(f"{name} {value:.4f}" for name, value in best.items() if name != "step")
         print(f"\nbest, after update {best['step']:.0f}: {numbers}")
-    if path and system.labels is None:
+    if path and language_model:
         trained = load_trained(path)
-        prompt = next((p for p in data.dataset.prompts if not p), data.dataset.prompts[0])
+        prompt = min(data.dataset.prompts, key=len)
         samples = generate(
             trained.model, trained.vocabulary, [prompt], [0.8], n=SAMPLES, token_counts=trained.token_counts
         )
         print(f"\n{SAMPLES} samples of {Path(path).name} at temperature 0.8:")
         print("\n".join(f"  {markup.plain(sample.text)}" for sample in samples))
-    if trainer.logger is None or trainer.log_dir is None:
+    if folder is None:
         return
-    folder = _shown(trainer.log_dir)
+    folder = _shown(folder)
     print(f"\nin {folder}: config.yaml, checkpoints/, samples.jsonl, TensorBoard events")
     if path:
         print("next:")
-        if system.labels is None:
+        if language_model:
             print(f"  lightseq sample {shlex.quote(folder)} --temperature 0.5,0.8,1.0 --n 5")
-        print("  tensorboard --logdir runs --samples_per_plugin text=1000")
+        print(f"  tensorboard --logdir {shlex.quote(str(Path(folder).parent.parent))} --samples_per_plugin text=1000")
 
 
 def print_predictions(batches: Any, system: SequenceSystem) -> None:

@@ -75,7 +75,7 @@ class SequenceCLI(LightningCLI):
             parser_class=SettingsParser,
             trainer_defaults=TRAINER_DEFAULTS,
             seed_everything_default=0,
-            save_config_callback=ResumableConfig if verb == "fit" else None,
+            save_config_callback=RunConfig if verb == "fit" else None,
             auto_configure_optimizers=False,
         )
 
@@ -138,7 +138,8 @@ class SequenceCLI(LightningCLI):
     def after_instantiate_classes(self) -> None:
         if self.verb == "fit" and self.model.labels is None:
             self.callback("sampling").prompts_for(self.datamodule)
-        print(describe(self.datamodule, self.model), file=sys.stdout if self.verb == "fit" else sys.stderr)
+        if self.trainer.is_global_zero:
+            print(describe(self.datamodule, self.model), file=sys.stdout if self.verb == "fit" else sys.stderr)
 
     def callback(self, key: str) -> Any:
         """A callback of the house's by its key in the configuration."""
@@ -175,24 +176,30 @@ class SequenceCLI(LightningCLI):
         return settings
 
     def after_fit(self) -> None:
+        folder = self.trainer.log_dir if self.trainer.loggers else None  # asked on every rank: it is broadcast
         if self.trainer.is_global_zero and not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             path = self.callback("checkpoint").best_model_path or self.last.best_model_path
-            print_results(self.trainer, self.model, self.datamodule, self.results.best, path)
+            print_results(self.datamodule, self.model.labels is None, self.results.best, path, folder)
 
     def predict(self, **kwargs: Any) -> None:
         """Lightning's own would throw the predictions away."""
         print_predictions(self.trainer.predict(**kwargs), self.model)
 
 
-class ResumableConfig(SaveConfigCallback):
-    """The resolved configuration in the run folder; a run that goes on writes its own beside the first."""
+class RunConfig(SaveConfigCallback):
+    """The resolved configuration in the run folder; a run that goes on in its old folder writes it beside the first."""
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        folder = trainer.log_dir
-        if folder is not None and trainer.loggers and (Path(folder) / self.config_filename).exists():
+        """Nothing yet: a mistake that shows only now should leave no folder, and the step is not known."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        folder = trainer.log_dir  # asked on every rank: it is broadcast
+        if folder is None or not trainer.loggers:
+            return
+        if trainer.is_global_zero and (Path(folder) / self.config_filename).exists():
             self.config_filename = f"config.resume-{trainer.global_step}.yaml"
-        if trainer.loggers:
-            super().setup(trainer, pl_module, stage)
+        self.overwrite = True
+        super().setup(trainer, pl_module, "fit")
 
 
 def last_checkpoint() -> ModelCheckpoint:
