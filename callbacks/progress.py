@@ -61,7 +61,7 @@ class RunProgress(ProgressBar):
             self._stop()
         elif self._bar is not None:
             self._draw(trainer)
-        elif not trainer.sanity_checking and perf_counter() - self._printed > LINE_SECONDS:
+        elif not (trainer.sanity_checking or trainer.should_stop) and perf_counter() - self._printed > LINE_SECONDS:
             self._printed = perf_counter()
             self.print(f"update {trainer.global_step:,}, {self._printed - self._began:.0f} s: {_numbers(trainer)}")
 
@@ -85,7 +85,8 @@ class RunProgress(ProgressBar):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._stop()
-        self.print(f"{trainer.global_step:,} updates in {perf_counter() - self._began:.1f} s: {_numbers(trainer)}")
+        seconds = perf_counter() - self._began
+        self.print(f"update {trainer.global_step:,}, {seconds:.0f} s: {_numbers(trainer)}")
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         self._stop()

@@ -63,7 +63,13 @@ class SampleText(Callback):
         if not prompts or not self.temperatures:
             raise UserError("sampling.prompts and sampling.temperatures need one entry each at least")
         for prompt in prompts:
-            Vocabulary(data.vocabulary).encode(prompt)
+            try:
+                Vocabulary(data.vocabulary).encode(prompt)
+            except UserError as error:
+                whose = (
+                    "the dataset's own; sampling.prompts sets others" if self.prompts is None else "sampling.prompts"
+                )
+                raise UserError(f"the prompt {prompt!r} ({whose}): {error}") from None
         return prompts
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:

@@ -44,7 +44,9 @@ def find_checkpoint(place: str | Path) -> Path:
         raise UserError(f"no checkpoint or run folder at {str(place)!r}")
     found = list((path / "checkpoints").glob("*.ckpt")) or list(path.glob("*.ckpt"))
     if not found:
-        raise UserError(f"no checkpoint in {str(place)!r}; a run folder looks like runs/dinos/version_0")
+        runs = sorted(path.rglob("version_*/checkpoints/"), key=lambda run: run.stat().st_mtime)
+        hint = f"did you mean {runs[-1].parent}?" if runs else "a run folder looks like runs/dinos/version_0"
+        raise UserError(f"no checkpoint in {str(place)!r}; {hint}")
     return min(found, key=_rank)
 
 
@@ -63,8 +65,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises half a dozen kinds for a file that is cut short or something else
-        reason = str(error).partition("\n")[0].partition(". ")[0] or type(error).__name__
-        raise UserError(f"{path} is no checkpoint, or is damaged: {reason}") from error
+        raise UserError(f"{path} is no checkpoint, or is damaged") from error
     settings = content.get("hyper_parameters", {}) if isinstance(content, dict) else {}
     missing = [name for name in MODEL_SETTINGS if name not in settings]
     if missing or "state_dict" not in content:

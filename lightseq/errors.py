@@ -4,7 +4,13 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 
-KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
+KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "text",
+    "list": "a list like [a, b]",
+}
 
 
 class UserError(ValueError):
@@ -29,9 +35,9 @@ def explain(complaint: str, places: Mapping[str, str]) -> str:
         ``recipe.yaml, line 7: model.hidden_size must be > 0, not -3``.
     """
     text = " ".join(complaint.split())
-    required = re.search(r"arguments are required: (?:\w+\.)?(\w+\.\w+)$", text)
-    if required:
-        return f"{required[1]} is needed, on the command line or in a --config"
+    if match := re.search(r"arguments are required: (?:(?:fit|validate|test|predict)\.)?(.*)$", text):
+        hint = ", or name a recipe: --config dinos" if match[1] == "data.dataset" else ""
+        return f"{match[1]} is needed{hint}"
     levels = re.findall(r'(?:Parser key "|argument --)([\w.+]+)"?: ', text)
     if not levels:
         return text
@@ -47,7 +53,7 @@ def _reason(text: str) -> str:
     if match := re.search(r"(invalid literal for int\(\) with base 10|could not convert string to float): (.*)", text):
         return f"must be a {'whole ' if 'int()' in match[1] else ''}number, not {match[2]}"
     got = re.search(r"(?:Got value|Given value): (.*)$", text)
-    if match := re.fullmatch(r"Expected a <class '(\w+)'>\. Got value: (.*)", text):
+    if match := re.search(r"Expected a <class '(\w+)'>\. Got value: (.*)$", text):
         return f"must be {KINDS.get(match[1], match[1])}, not {match[2]}"
     choices = re.findall(r"'([^']*)'|\b(\d+)\b", " ".join(re.findall(r"Literal\[(.*?)\]", text)))
     if got and choices:

@@ -126,5 +126,5 @@ def _parse_as_annotated(
     try:
         parsed = parser.parse_args(words)
     except ArgumentError as error:
-        raise UserError(f"the argument of {name!r} called {explain(str(error), {})}") from None
+        raise UserError(f"argument of {name!r}: {explain(str(error), {})}") from None
     return {key: value for key, value in parsed.as_dict().items() if key in arguments}

@@ -94,8 +94,8 @@ def test_arguments_are_read_as_the_constructor_annotates_them(colours: None) -> 
     ("arguments", "message"),
     [
         ({"tmes": 1}, r"'colours' has no argument 'tmes'; did you mean 'times'\? It takes: path, times, ratio"),
-        ({"times": "many"}, r"the argument of 'colours' called times must be a whole number, not many"),
-        ({"times": 1.5}, "called times"),
+        ({"times": "many"}, r"argument of 'colours': times must be a whole number, not many"),
+        ({"times": 1.5}, "times must be a whole number, not 1.5"),
     ],
 )
 def test_arguments_that_do_not_fit(colours: None, arguments: dict[str, object], message: str) -> None:

@@ -9,7 +9,7 @@ from . import Parser
 
 def run(verb: str, words: Sequence[str]) -> int:
     """List the recipes with their first comment line, or print one."""
-    parser = Parser(prog=f"lightseq {verb}", description="The shipped recipes: lightseq fit --config NAME uses one.")
+    parser = Parser(verb, "The shipped recipes: lightseq fit --config NAME uses one.")
     parser.add_argument("name", nargs="?", help="print this recipe")
     name = parser.parse_args(words).name
     shipped = recipes()

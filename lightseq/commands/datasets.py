@@ -9,7 +9,7 @@ from . import Parser
 
 def run(verb: str, words: Sequence[str]) -> int:
     """Name, distribution, version and target of every dataset, from metadata alone; ``--load`` imports them too."""
-    parser = Parser(prog=f"lightseq {verb}", description="Every installed dataset: data.dataset names one.")
+    parser = Parser(verb, "Every installed dataset: data.dataset names one.")
     parser.add_argument(
         "--load", action="store_true", help="import each: its layout and first line, or why it is broken"
     )

@@ -30,7 +30,9 @@ def describe(data: SequenceData, system: SequenceSystem) -> str:
     ]
     rows = data.training_lanes(1) if stream else min(data.batch_size, len(data.parts["train"]))
     if rows < data.batch_size:
-        lines.append(f"note   the text is short: {rows} rows a step, not the {data.batch_size} of data.batch_size")
+        lines.append(
+            f"note   the text is short: batches of {rows}, in place of the {data.batch_size} of data.batch_size"
+        )
     return "\n".join(lines)
 
 
@@ -58,9 +60,11 @@ def print_results(
         print(f"\n{SAMPLES} samples of {Path(path).name} at temperature 0.8:")
         print("\n".join(f"  {markup.plain(sample.text)}" for sample in samples))
     if folder is None:
+        if path:
+            print(f"\ncheckpoint: {path}")
         return
     folder = _shown(folder)
-    print(f"\nin {folder}: config.yaml, checkpoints/, samples.jsonl, TensorBoard events")
+    print(f"\nin {folder}: config.yaml, hparams.yaml, checkpoints/, samples.jsonl, TensorBoard events")
     if path:
         print("next:")
         if language_model:

@@ -49,7 +49,7 @@ def run(verb: str, words: Sequence[str]) -> int:
 
 
 def _parser(verb: str) -> Parser:
-    parser = Parser(prog=f"lightseq {verb}", description="Generate text from a trained model.")
+    parser = Parser(verb, "Generate text from a trained model.")
     parser.add_argument("place", metavar="RUN_OR_CHECKPOINT", help="a run folder (its best checkpoint) or a .ckpt file")
     parser.add_argument(
         "--temperature", type=temperatures, default=[0.8], metavar="T,T", help="0 is greedy; default 0.8"

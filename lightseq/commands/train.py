@@ -13,7 +13,7 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar
-from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from .. import config, registry
@@ -27,6 +27,7 @@ from ..errors import UserError, explain
 from ..system import SequenceSystem
 from .arguments import read_command_line
 from .report import describe, print_predictions, print_results
+from .run_folder import RunConfig, check_unfinished, claim_version, last_checkpoint
 
 LINKS = {"vocabulary": "vocabulary", "labels": "labels", "token_counts": "token_counts"}
 """What flows from the data to the model, when both are built."""
@@ -47,6 +48,9 @@ class SettingsParser(LightningArgumentParser):
     places: Mapping[str, str] = {}
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        stray = message.removeprefix("unrecognized arguments: ")
+        if stray in config.recipes():
+            raise UserError(f"{stray!r} stands alone; did you mean --config {stray}?")
         cause: BaseException | None = ex
         while cause is not None:  # a complaint about a key comes again as one about the configuration it is in
             if isinstance(cause, UserError):
@@ -117,6 +121,8 @@ class SequenceCLI(LightningCLI):
         content = read_checkpoint(path)
         self.weights, stored = content["state_dict"], content["hyper_parameters"]
         settings["ckpt_path"] = str(path)
+        if self.verb == "fit":
+            check_unfinished(content, settings["trainer"]["max_epochs"], settings["trainer"]["max_steps"], path)
         settings["data"]["tokens"], settings["data"]["label_names"] = stored["vocabulary"], stored["labels"]
         for name in MODEL_SETTINGS:
             key = f"model.{name}"
@@ -136,10 +142,12 @@ class SequenceCLI(LightningCLI):
             registry.convert(group, settings[name_key], settings[key] or {}, places)
 
     def after_instantiate_classes(self) -> None:
+        """Refuse what shows only in the data."""
+        summary = describe(self.datamodule, self.model)
         if self.verb == "fit" and self.model.labels is None:
             self.callback("sampling").prompts_for(self.datamodule)
         if self.trainer.is_global_zero:
-            print(describe(self.datamodule, self.model), file=sys.stdout if self.verb == "fit" else sys.stderr)
+            print(summary, file=sys.stdout if self.verb == "fit" else sys.stderr)
 
     def callback(self, key: str) -> Any:
         """A callback of the house's by its key in the configuration."""
@@ -149,10 +157,9 @@ class SequenceCLI(LightningCLI):
         """The run folder's logger, and the callbacks that every run has."""
         settings = dict(self._get(self.config_init, "trainer"))
         fitting = self.verb == "fit"
+        self.house_logger = settings["logger"] in (None, True) and fitting
         if settings["logger"] in (None, True):
-            root = settings["default_root_dir"] or "runs"
-            name = re.sub(r"\W+", "_", self.datamodule.dataset_name)
-            settings["logger"] = fitting and TensorBoardLogger(root, name, default_hp_metric=False)
+            settings["logger"] = False  # the house's own comes when the run begins: a mistake leaves no folder
         if settings["accelerator"] == "auto" and not torch.cuda.is_available():
             settings["accelerator"] = "cpu"  # exact sums are float64, which Apple's GPUs lack
         callbacks: list[Any] = [settings["callbacks"] or []]
@@ -175,36 +182,39 @@ class SequenceCLI(LightningCLI):
             self.model.load_state_dict(self.weights)
         return settings
 
+    def fit(self, **kwargs: Any) -> None:
+        """Lightning's own, in a run folder; an interrupted one says where its checkpoint is."""
+        if self.house_logger and not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
+            root = Path(self._get(self.config_init, "trainer")["default_root_dir"] or "runs")
+            name = re.sub(r"\W+", "_", self.datamodule.dataset_name)
+            version = claim_version(root / name) if self.trainer.is_global_zero else None
+            self.trainer.logger = TensorBoardLogger(root, name, version, default_hp_metric=False)
+        try:
+            self.trainer.fit(**kwargs)
+        except SystemExit as stop:
+            if not isinstance(stop.__context__, KeyboardInterrupt):
+                raise
+            path = self._checkpoint()
+            goes_on = f"{path} goes on with --ckpt_path" if path else "there is no checkpoint yet"
+            note(f"interrupted after update {self.trainer.global_step}; {goes_on}")
+            raise KeyboardInterrupt from None
+
     def after_fit(self) -> None:
         folder = self.trainer.log_dir if self.trainer.loggers else None  # asked on every rank: it is broadcast
         if self.trainer.is_global_zero and not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
-            path = self.callback("checkpoint").best_model_path or self.last.best_model_path
-            print_results(self.datamodule, self.model.labels is None, self.results.best, path, folder)
+            best = self.results.best
+            print_results(self.datamodule, self.model.labels is None, best, self._checkpoint(best=True), folder)
+
+    def _checkpoint(self, best: bool = False) -> str:
+        """The best checkpoint of this run, or the last; empty where there is none."""
+        paths = [self.last.best_model_path]
+        if best:
+            paths.insert(0, self.callback("checkpoint").best_model_path)
+        return next((path for path in paths if path and Path(path).is_file()), "")
 
     def predict(self, **kwargs: Any) -> None:
         """Lightning's own would throw the predictions away."""
         print_predictions(self.trainer.predict(**kwargs), self.model)
-
-
-class RunConfig(SaveConfigCallback):
-    """The resolved configuration in the run folder; a run that goes on in its old folder writes it beside the first."""
-
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Nothing yet: a mistake that shows only now should leave no folder, and the step is not known."""
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        folder = trainer.log_dir  # asked on every rank: it is broadcast
-        if folder is None or not trainer.loggers:
-            return
-        if trainer.is_global_zero and (Path(folder) / self.config_filename).exists():
-            self.config_filename = f"config.resume-{trainer.global_step}.yaml"
-        self.overwrite = True
-        super().setup(trainer, pl_module, "fit")
-
-
-def last_checkpoint() -> ModelCheckpoint:
-    """Written whether it was the best or not: ``save_last`` of the best one's would go stale."""
-    return ModelCheckpoint(filename="last", save_top_k=1, enable_version_counter=False)
 
 
 def note(text: str) -> None:

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -103,7 +103,7 @@ def open_store(
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{place}.lock"):
-            return _read(place, survey) or _write(place, dataset, survey)
+            return _read(place, survey) or _write(place, dataset, name, survey)
     except OSError as error:
         raise UserError(
             f"the cache folder {place.parent} cannot be used ({error.strerror or error}); LIGHTSEQ_CACHE names another"
@@ -119,7 +119,7 @@ def survey_documents(dataset: TextDataset, name: str) -> Survey:
     content = blake2b(digest_size=16)
     seen, words, labels = np.zeros(UNICODE, bool), set[str](), set[str]()
     count = labelled = tagged = 0
-    for block in _blocks(dataset.documents()):
+    for block in _blocks(dataset, name):
         flat = _flat(block)
         if isinstance(flat, str):
             seen[_code_points(flat)] = True
@@ -149,11 +149,23 @@ def _label_list(document: Document, name: str) -> list[str]:
     return own
 
 
-def _blocks(documents: Iterable[str | Document]) -> Iterator[list[Document]]:
+def _documents(dataset: TextDataset, name: str) -> Iterator[str | Document]:
+    """The dataset's documents; a file that cannot be read is the user's mistake, not the plugin's.
+
+    Raises:
+        UserError: A missing or unreadable file, or one in another encoding.
+    """
+    try:
+        yield from dataset.documents()
+    except (OSError, UnicodeError) as error:
+        raise UserError(f"dataset {name!r} cannot be read: {error}") from error
+
+
+def _blocks(dataset: TextDataset, name: str) -> Iterator[list[Document]]:
     """Documents in lists of about ``BLOCK`` tokens."""
     block: list[Document] = []
     size = 0
-    for document in documents:
+    for document in _documents(dataset, name):
         block.append(Document(document) if isinstance(document, str) else document)
         size += len(block[-1].tokens)
         if size >= BLOCK:
@@ -192,10 +204,10 @@ def _read(place: Path, survey: Survey) -> Store | None:
     return Store(survey.tokens, survey.labels, tokens, offsets, digests, splits, label_ids, survey.tagged)
 
 
-def _write(place: Path, dataset: TextDataset, survey: Survey) -> Store:
+def _write(place: Path, dataset: TextDataset, name: str, survey: Survey) -> Store:
     temporary = Path(tempfile.mkdtemp(prefix="making-", dir=place.parent))
     try:
-        _encode(temporary, dataset, survey)
+        _encode(temporary, dataset, name, survey)
         shutil.rmtree(place, ignore_errors=True)
         os.replace(temporary, place)
     finally:
@@ -205,7 +217,7 @@ def _write(place: Path, dataset: TextDataset, survey: Survey) -> Store:
     return store
 
 
-def _encode(folder: Path, dataset: TextDataset, survey: Survey) -> None:
+def _encode(folder: Path, dataset: TextDataset, name: str, survey: Survey) -> None:
     """Write the arrays of a store into an empty folder."""
     ids = {token: index for index, token in enumerate(survey.tokens)}
     label_ids = {label: index for index, label in enumerate(survey.labels or [])}
@@ -217,14 +229,14 @@ def _encode(folder: Path, dataset: TextDataset, survey: Survey) -> None:
     lengths, digests, splits, labels = [0], list[int](), list[int](), list[int]()
     size = 0
     with (folder / "tokens.bin").open("wb") as file:
-        for block in _blocks(dataset.documents()):
+        for block in _blocks(dataset, name):
             size += _append(file, _flat(block), table, ids)
             for document in block:
                 lengths.append(len(document.tokens))
                 digests.append(_digest(document))
                 splits.append(SPLITS.index(document.split or ""))
                 if survey.labels is not None:
-                    labels.extend(label_ids[label] for label in _label_list(document, "dataset"))
+                    labels.extend(label_ids[label] for label in _label_list(document, name))
     np.save(folder / "offsets.npy", np.cumsum(lengths, dtype=np.int64))
     np.save(folder / "digests.npy", np.array(digests, np.uint64))
     np.save(folder / "splits.npy", np.array(splits, np.uint8))

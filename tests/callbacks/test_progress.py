@@ -27,7 +27,7 @@ def test_a_bar_and_a_table_for_a_fit(run: Run, tiny: str, terminal: io.StringIO)
     assert status == 0, err
     text = shown(terminal)
     assert re.search(r"training .* 5/5 .* left .* train/bpc \d\.\d+, val/bpc \d\.\d+", text)
-    assert re.search(r"5 updates in \d+\.\d s: train/bpc", text)
+    assert re.search(r"update 5, \d+ s: train/bpc", text)
     tables = re.findall(r"update (\d+) +\n.*\n.* prompt .* T=0\.00 .* T=1\.00", text)
     assert tables == ["2", "4", "5"]
     assert len(re.findall(r"│ tri    │ tri", text)) == 3

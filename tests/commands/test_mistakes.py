@@ -8,7 +8,7 @@ import pytest
 Run = Callable[..., tuple[int, str, str]]
 
 MISTAKES = {
-    "fit": "data.dataset is needed",
+    "fit": "data.dataset is needed, or name a recipe: --config dinos",
     "fti --config dinos": "no verb 'fti'; did you mean 'fit'?",
     "fit --config nosuch.yaml": "no configuration file 'nosuch.yaml'",
     "fit --config": "--config needs a value",
@@ -49,6 +49,9 @@ MISTAKES = {
     "fit --config dinos --trainer.callbacks+=NoSuchCallback": "trainer.callbacks cannot be NoSuchCallback",
     "fit --config dinos --ckpt_path nosuch": "no checkpoint or run folder at 'nosuch'",
     "fit --config dinos stray": "unrecognized arguments: stray",
+    "fit dinos": "'dinos' stands alone; did you mean --config dinos?",
+    "fit --config dinos --sampling.temperatures 0.7": "sampling.temperatures must be a list like [a, b], not 0.7",
+    "sample nosuch --temp 1": "unknown argument --temp",
     "validate --config dinos": "validate needs --ckpt_path, a run folder or a checkpoint",
     "predict --ckpt_path nosuch": "no checkpoint or run folder at 'nosuch'",
     "sample": "the following arguments are required: RUN_OR_CHECKPOINT",
@@ -140,7 +143,8 @@ class Greek(TextDataset):
     plugin("greek", "lightseq.datasets", {"greek": "greek_plugin:Greek"}, code)
     run(f"fit --config {tiny}")
     before = sorted(Path().rglob("*"))
-    status, out, err = run(f"{verb} --data.dataset greek --config {tiny} --ckpt_path runs/dinos/version_0")
+    words = f"{verb} --data.dataset greek --config {tiny} --ckpt_path runs/dinos/version_0"
+    status, out, err = run(f"{words} --trainer.max_steps 9")
     assert status == 2
     message = [line for line in err.splitlines() if "dropped" not in line]
     assert message == [
@@ -187,7 +191,7 @@ class Small(TextDataset):
     plugin("small", "lightseq.datasets", {"small": "small_plugin:Small"}, code)
     status, out, err = run(f"fit --config {tiny} --data.dataset small")
     assert status == 0, err
-    assert "note   the text is short: 2 rows a step, not the 32 of data.batch_size" in out
+    assert "note   the text is short: batches of 2, in place of the 32 of data.batch_size" in out
 
 
 def test_a_broken_plugin_is_quoted(run: Run, tiny: str, plugin) -> None:
@@ -210,3 +214,65 @@ def test_debug_shows_the_traceback_of_a_mistake(run: Run, monkeypatch: pytest.Mo
     monkeypatch.setenv("LIGHTSEQ_DEBUG", "1")
     with pytest.raises(ValueError, match="no verb"):
         run("fti")
+
+
+LINES = """
+from lightseq.data import TextDataset
+
+class Lines(TextDataset):
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def documents(self):
+        with open(self.path, encoding="utf-8") as file:
+            yield from file
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("", "argument of 'lines': path is needed"),
+        (
+            "--data.dataset_args.path nope.txt",
+            "dataset 'lines' cannot be read: [Errno 2] No such file or directory: 'nope.txt'",
+        ),
+        ("--data.dataset_args.path .", "dataset 'lines' cannot be read: [Errno 21] Is a directory: '.'"),
+        ("--data.dataset_args.path latin.txt", "dataset 'lines' cannot be read: 'utf-8' codec can't decode byte 0xe9"),
+    ],
+)
+def test_a_file_of_the_users_that_cannot_be_read(words: str, message: str, run: Run, tiny: str, plugin) -> None:
+    plugin("lines", "lightseq.datasets", {"lines": "lines_plugin:Lines"}, LINES)
+    Path("latin.txt").write_bytes("caf\xe9".encode("latin-1"))
+    status, _, err = run(f"fit --config {tiny} --data.dataset lines {words}")
+    assert status == 2
+    assert message in err.splitlines()[-1]
+    assert [path.name for path in Path().iterdir()] == ["latin.txt"]
+
+
+def test_a_place_where_no_run_folder_can_be_made(run: Run, tiny: str) -> None:
+    Path("runs").write_text("")
+    status, _, err = run(f"fit --config {tiny}")
+    assert (status, len(err.splitlines())) == (2, 1)
+    assert "no run folder can be made in runs/dinos" in err
+    assert "--trainer.default_root_dir names another place" in err
+
+
+@pytest.mark.parametrize("bound", ["max_steps 3", "max_steps 2"])
+def test_a_checkpoint_with_nothing_left_to_do(bound: str, run: Run, tiny: str) -> None:
+    run(f"fit --config {tiny}")
+    status, _, err = run(f"fit --config {tiny} --ckpt_path runs/dinos/version_0 --trainer.{bound}")
+    assert (status, len(err.splitlines())) == (2, 1)
+    assert "has 3 updates behind it: to go on, raise --trainer.max_steps above that" in err
+    words = "--trainer.max_epochs 1 --trainer.max_steps -1 --trainer.limit_train_batches 2"
+    run(f"fit --config {tiny} {words}")
+    status, _, err = run(f"fit --config {tiny} {words} --ckpt_path runs/dinos/version_1")
+    assert "has 1 epochs behind it: to go on, raise --trainer.max_epochs above that" in err
+    assert sorted(path.name for path in Path("runs/dinos").iterdir()) == ["version_0", "version_1"]
+
+
+def test_a_folder_of_runs_names_the_newest(run: Run, tiny: str) -> None:
+    run(f"fit --config {tiny}")
+    run(f"fit --config {tiny}")
+    _, _, err = run("sample runs")
+    assert err == "lightseq: no checkpoint in 'runs'; did you mean runs/dinos/version_1?\n"

@@ -2,7 +2,13 @@
 
 import json
 import math
+import os
+import re
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,6 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from lightseq import config
 from lightseq.checkpoint import load_trained
+from lightseq.commands.run_folder import claim_version
 from lightseq.sampling import generate
 from lightseq.system import SequenceSystem
 
@@ -175,7 +182,7 @@ def test_a_stream_of_little_text_gets_fewer_rows(run: Run, tiny: str, alphabet: 
     words = f"--data.dataset {alphabet} --data.dataset_args.times 10 --data.window 16"
     status, out, err = run(f"fit --config {tiny} {words}")
     assert status == 0, err
-    assert "note   the text is short: 12 rows a step, not the 32 of data.batch_size" in out
+    assert "note   the text is short: batches of 12, in place of the 32 of data.batch_size" in out
     run("predict --ckpt_path runs/alphabet/version_0")
 
 
@@ -244,3 +251,38 @@ def test_seeds(run: Run, tiny: str) -> None:
     best = [next(line for line in out.splitlines() if line.startswith("best")) for out in outs]
     assert best[0] == best[1] != best[2]
     pl.seed_everything(0)
+
+
+def test_a_fit_goes_on_from_a_run_in_another_folder(run: Run, tiny: str, own_folder: Path) -> None:
+    """The best checkpoint of the old run is named in the new one, relative to a folder that is no more."""
+    run(f"fit --config {tiny}")
+    elsewhere = own_folder / "elsewhere"
+    elsewhere.mkdir()
+    os.chdir(elsewhere)
+    words = "--trainer.max_steps 4 --model.learning_rate 1e-9"
+    status, out, err = run(f"fit --config {tiny} --ckpt_path ../{FOLDER} {words}")
+    assert status == 0, err
+    assert "samples of" in out
+
+
+def test_an_interrupted_run_says_where_its_checkpoint_is(tiny: str) -> None:
+    words = [sys.executable, "-m", "lightseq", "fit", "--config", tiny, "--trainer.max_steps=1000000"]
+    words += ["--trainer.val_check_interval=3", "--sampling.every_n_steps=5"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        next(line for line in process.stdout if line.startswith("update 5 "))
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+        assert process.stderr is not None
+        err = process.stderr.read()
+    assert process.returncode == 130
+    assert re.fullmatch(
+        r"lightseq: interrupted after update \d+; runs/dinos/version_0/checkpoints/last.ckpt goes on with .*\n", err
+    )
+    assert load_trained(FOLDER)
+
+
+def test_two_runs_at_once_get_a_folder_each(own_folder: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        versions = list(pool.map(claim_version, [own_folder / "runs" / "dinos"] * 40))
+    assert sorted(versions) == list(range(40))

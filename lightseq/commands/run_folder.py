@@ -1,0 +1,69 @@
+"""The folder of a run: ``runs/<dataset>/version_N``."""
+
+import itertools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.cli import SaveConfigCallback
+
+from ..errors import UserError
+
+
+def claim_version(folder: Path) -> int:
+    """Make the next ``version_N`` in a folder. Two runs that begin at the same moment get one each.
+
+    Raises:
+        UserError: The folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        taken = [int(path.name[8:]) for path in folder.glob("version_*") if path.name[8:].isdigit()]
+        for version in itertools.count(max(taken, default=-1) + 1):
+            try:
+                (folder / f"version_{version}").mkdir()
+            except FileExistsError:
+                continue
+            return version
+    except OSError as error:
+        raise UserError(
+            f"no run folder can be made in {folder} ({error.strerror}); --trainer.default_root_dir names another place"
+        ) from error
+    raise AssertionError("counting ends nowhere")
+
+
+def last_checkpoint() -> ModelCheckpoint:
+    """Written whether it was the best or not: ``save_last`` of the best one's would go stale."""
+    return ModelCheckpoint(filename="last", save_top_k=1, enable_version_counter=False)
+
+
+def check_unfinished(content: Mapping[str, Any], max_epochs: int | None, max_steps: int, path: Path) -> None:
+    """Refuse to go on from a checkpoint that has nothing left to do.
+
+    Raises:
+        UserError: It has as many epochs or updates behind it as are asked for.
+    """
+    epochs = content["epoch"] + content["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"]
+    if max_epochs is not None and 0 <= max_epochs <= epochs:
+        raise UserError(f"{path} has {epochs} epochs behind it: to go on, raise --trainer.max_epochs above that")
+    if 0 <= max_steps <= content["global_step"]:
+        updates = content["global_step"]
+        raise UserError(f"{path} has {updates} updates behind it: to go on, raise --trainer.max_steps above that")
+
+
+class RunConfig(SaveConfigCallback):
+    """The resolved configuration in the run folder; a run that goes on in its old folder writes it beside the first."""
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Nothing yet: a mistake that shows only now should leave no folder, and the step is not known."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        folder = trainer.log_dir  # asked on every rank: it is broadcast
+        if folder is None or not trainer.loggers:
+            return
+        if trainer.is_global_zero and (Path(folder) / self.config_filename).exists():
+            self.config_filename = f"config.resume-{trainer.global_step}.yaml"
+        self.overwrite = True
+        super().setup(trainer, pl_module, "fit")
