@@ -3,6 +3,7 @@
 import html
 import itertools
 import re
+import unicodedata
 from collections.abc import Sequence
 
 LONGEST = 5_000
@@ -11,7 +12,8 @@ LONGEST = 5_000
 
 def plain(text: str) -> str:
     """Text for a terminal or a page: no control characters but the line break and the tab, no lone surrogates."""
-    text = "".join(c if c in "\n\t" or c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    shown = (c in "\n\t" or c.isprintable() or unicodedata.category(c) == "Zs" for c in text)
+    text = "".join(c if ok else "\N{REPLACEMENT CHARACTER}" for c, ok in zip(text, shown, strict=True))
     return text.encode("utf-8", "replace").decode("utf-8")
 
 

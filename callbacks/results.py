@@ -14,6 +14,16 @@ class Results(Callback):
     def __init__(self) -> None:
         self.best: dict[str, float] = {}
         """``val/...`` of the validation with the lowest ``val/loss``, and its ``step``."""
+        self.started = False
+        """Whether training has begun."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.started = True
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Go last among the callbacks, to see the wish of any other to stop."""
+        callbacks = trainer.callbacks  # type: ignore[attr-defined]
+        callbacks.append(callbacks.pop(callbacks.index(self)))
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: object, batch_idx: int

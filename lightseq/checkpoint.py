@@ -31,8 +31,12 @@ class Trained(NamedTuple):
     path: Path
 
 
-def find_checkpoint(place: str | Path) -> Path:
+def find_checkpoint(place: str | Path, last: bool = False) -> Path:
     """The checkpoint that is meant: a file, or a run folder's best one, else its last.
+
+    Args:
+        place: A file or a run folder.
+        last: Of a run folder take the last one, to go on from.
 
     Raises:
         UserError: No such file or folder, or no checkpoint in it.
@@ -47,7 +51,8 @@ def find_checkpoint(place: str | Path) -> Path:
         runs = sorted(path.rglob("version_*/checkpoints/"), key=lambda run: run.stat().st_mtime)
         hint = f"did you mean {runs[-1].parent}?" if runs else "a run folder looks like runs/dinos/version_0"
         raise UserError(f"no checkpoint in {str(place)!r}; {hint}")
-    return min(found, key=_rank)
+    newest = path / "checkpoints" / "last.ckpt"
+    return newest if last and newest in found else min(found, key=_rank)
 
 
 def _rank(path: Path) -> tuple[float, float]:

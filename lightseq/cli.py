@@ -1,5 +1,6 @@
 """The command line: which verb, and what to do about a mistake. Only the verb's own module is imported."""
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -37,6 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 2 after a mistake of the user's, which is told in one message on standard error.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):  # a model may write what a terminal cannot show: no reason to stop
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         return dispatch(words)
     except UserError as error:

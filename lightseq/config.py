@@ -65,12 +65,11 @@ def find_config(name: str) -> tuple[str, str]:
     Raises:
         UserError: Neither, or a file that cannot be read.
     """
-    path = Path(name)
-    if path.is_file():
-        try:
-            return path.read_text(encoding="utf-8"), name
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{name} cannot be read: {error}") from error
+    try:
+        if Path(name).is_file():
+            return Path(name).read_text(encoding="utf-8"), name
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{name[:80]} cannot be read: {error}"[:300]) from error
     shipped = recipes()
     if name not in shipped:
         raise UserError(
@@ -95,11 +94,15 @@ def read_settings(text: str, source: str) -> Settings:
         if not isinstance(node, yaml.MappingNode):
             raise UserError(f"{source}, line 1: a configuration is a mapping of keys to values")
         places = dict(_places(node, "", source))
-        return Settings(loader.construct_document(node), places)
+        values = loader.construct_document(node)
+        return Settings({key: value for key, value in values.items() if value is not None}, places)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f", line {mark.line + 1}" if mark else ""
         raise UserError(f"{source}{line}: broken YAML: {error.problem}") from None
+    except yaml.reader.ReaderError as error:
+        line = f", line {text.count(chr(10), 0, error.position) + 1}"
+        raise UserError(f"{source}{line}: broken YAML: character U+{error.character:04X} is not allowed") from None
 
 
 def _places(node: yaml.MappingNode, prefix: str, source: str) -> Iterator[tuple[str, str]]:
@@ -147,7 +150,8 @@ def overlay(base: Settings, top: Settings) -> tuple[Settings, list[str]]:
             continue
         for belonging in belongings:
             if get(values, belonging) is not None:
-                notes.append(f"{key} is {new}: {belonging} of {old} is dropped ({places[belonging]})")
+                place = places.get(belonging, "the checkpoint")
+                notes.append(f"{key} is {new}: {belonging} of {old} is dropped ({place})")
                 values = _without(values, belonging)
                 places = {k: v for k, v in places.items() if k != belonging and not k.startswith(f"{belonging}.")}
     return Settings(_merged(values, top.values), {**places, **top.places}), notes

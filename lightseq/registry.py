@@ -81,9 +81,18 @@ def build(group: str, name: str, arguments: Mapping[str, Any] | None, **given: A
         given: What the house passes.
 
     Raises:
-        UserError: As ``load`` and ``convert``.
+        UserError: As ``load`` and ``convert``, or a plugin's constructor raises.
     """
-    return load(group, name)(**given, **convert(group, name, arguments or {}))
+    target = load(group, name)
+    own = convert(group, name, arguments or {})
+    try:
+        return target(**given, **own)
+    except Exception as error:
+        if isinstance(error, UserError) or target.__module__.startswith("lightseq."):
+            raise  # a mistake that explains itself, or a bug of ours
+        raise UserError(
+            f"{name!r} cannot be made: {target.__name__}() raises {type(error).__name__}: {error}"
+        ) from error
 
 
 def convert(

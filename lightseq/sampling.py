@@ -67,6 +67,8 @@ def generate(
         UserError: A prompt with a token the model does not know, or a number out of its range.
     """
     _check(temperatures, n, length, top_k, top_p)
+    if not 0 <= seed < 1 << 63:
+        raise UserError(f"a seed is between 0 and 2**63 - 1, not {seed}")
     rows = list(itertools.product(prompts, temperatures, range(n)))
     device = model.head.weight.device
     generator = torch.Generator(device).manual_seed(seed)
@@ -157,11 +159,11 @@ def _loop(
             ids = ids.masked_fill(ended, stop)
         if t < longest:
             ids = torch.where(t < lengths, prompt[:, t], ids)
+        columns.append(ids)
         if stop is not None:
             ended |= (ids == stop) & (t >= lengths)
             if t % LOOK_EVERY == 0 and bool(ended.all()):
                 break
-        columns.append(ids)
     drawn = torch.stack(columns, 1).tolist()
     return [row[: len(own) + length] for row, own in zip(drawn, fed, strict=True)]
 

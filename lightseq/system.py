@@ -9,6 +9,7 @@ from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from .backbones import detach, reset_rows
+from .errors import UserError
 from .loss import cross_entropy
 from .metrics import TokenMetrics
 from .model import SequenceModel, build_model
@@ -40,7 +41,8 @@ class SequenceSystem(pl.LightningModule):
         warmup_steps: Updates in which the learning rate rises linearly from nothing.
         schedule: After that: constant, or down to zero at the last update, by a cosine or a line.
         loss: What an update minimises: ``mean`` over the tokens it scores, or ``document``, summed over each
-            document's time steps and averaged over documents. What is logged is nats per token in both cases.
+            document's time steps and averaged over documents (of a document longer than the window, over those that the
+            window scores). What is logged is nats per token in both cases.
 
     Raises:
         UserError: An unknown backbone, arguments it does not take, or sizes that do not fit together.
@@ -87,7 +89,9 @@ class SequenceSystem(pl.LightningModule):
         self.learning_rate, self.weight_decay = float(learning_rate), float(weight_decay)  # plain types in a checkpoint
         self.warmup_steps, self.schedule, self.per_document = warmup_steps, schedule, loss == "document"
         lengths = self.vocabulary.lengths if labels is None else None
-        documents = self.vocabulary.boundary is not None
+        documents = self.vocabulary.boundary is not None and labels is None
+        if loss == "document" and self.vocabulary.boundary is None:
+            raise UserError("model.loss document needs documents: a stream has none, its loss is the mean")
         self.metrics = nn.ModuleList(TokenMetrics(lengths, documents) for _ in EVALUATIONS)
         self._train_state: State | None = None
         self._eval_state: State | None = None
@@ -115,7 +119,7 @@ class SequenceSystem(pl.LightningModule):
         if self._in_parts:
             self._update_size += size
             return {"loss": nats, "tokens": count}
-        return {"loss": nats / size, "tokens": count}
+        return {"loss": nats / size.clamp(min=1), "tokens": count}
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Make the gradient that of the mean over all that the update scores, and log its norm.
@@ -126,19 +130,19 @@ class SequenceSystem(pl.LightningModule):
         gradients = [p.grad for p in self.parameters() if p.grad is not None]
         if self._in_parts:
             size = self.trainer.strategy.reduce(self._update_size.clone(), reduce_op="sum")
-            scale = self.trainer.world_size * self.trainer.accumulate_grad_batches / size
+            scale = self.trainer.world_size * self.trainer.accumulate_grad_batches / size.clamp(min=1)
             for gradient in gradients:
                 gradient.mul_(scale)
             self._update_size.zero_()
-        if (self.trainer.global_step + 1) % self._log_every == 0:
+        if self._is_logged(self.trainer.global_step + 1):
             self.log("train/gradient_norm", nn.utils.get_total_norm(gradients))
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         update = self.trainer.global_step
-        if update % self._log_every or update == self._logged_update:
+        if not self._is_logged(update) or update == self._logged_update:
             return
         self._logged_update = update
-        nats, count, characters = self.trainer.strategy.reduce(self._since_log.clone(), reduce_op="sum")
+        nats, count, characters = self.trainer.strategy.reduce(self._since_log.clone(), reduce_op="sum").clamp(min=1e-9)
         self.log("train/loss", nats / count)
         if self.labels is None:
             self.log("train/bpc", nats / math.log(2) / characters)
@@ -196,10 +200,10 @@ class SequenceSystem(pl.LightningModule):
         )
         return min(by_epochs, math.inf if trainer.max_steps == -1 else trainer.max_steps)
 
-    @property
-    def _log_every(self) -> int:
-        """Updates between two entries in the log."""
-        return int(self.trainer.log_every_n_steps)  # type: ignore[attr-defined]  # Lightning sets it late
+    def _is_logged(self, update: int) -> bool:
+        """Whether an update is one to log after; with ``log_every_n_steps`` 0 none is."""
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]  # Lightning sets it late
+        return bool(every) and update % every == 0
 
     @property
     def _in_parts(self) -> bool:
@@ -210,7 +214,7 @@ class SequenceSystem(pl.LightningModule):
         """The carried state, from the initial one in the rows that the batch says; another number of rows starts
         afresh, all of them."""
         initial = self.model.initial_state(len(batch.tokens))
-        if state is None or state[0].shape[1] != len(batch.tokens):
+        if state is None or any(part.shape[1] != len(batch.tokens) for part in state):
             return initial
         return reset_rows(detach(state), initial, batch.reset)
 

@@ -23,7 +23,7 @@ ORDER = ["types", "vocabulary", "loss", "metrics", "backbones", "model", "system
 """Each imports only what stands before it, of these."""
 
 LIGHTNING = ("lightseq.system", "lightseq.checkpoint", "lightseq.data.datamodule", "lightseq.callbacks", "lightseq.cli")
-COMMANDS = ("lightseq.commands.train", "lightseq.commands.report")
+COMMANDS = tuple(f"lightseq.commands.{name}" for name in ("train", "parser", "report", "run_folder"))
 
 
 def imports(name: str) -> set[str]:
@@ -67,6 +67,16 @@ def test_the_layers_look_down_only(name: str) -> None:
     if place is not None:
         above = [f"lightseq.{layer}" for layer in [*ORDER[place + 1 :], "data", "sampling", "commands", "cli"]]
         assert not [other for other in imports(name) if within(other, *above)]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_nothing_but_the_commands_looks_up(name: str) -> None:
+    if not within(name, "lightseq.commands", "lightseq.cli", "lightseq.__main__"):
+        assert not [other for other in imports(name) if within(other, "lightseq.commands", "lightseq.cli")]
+    if within(
+        name, "lightseq.data", "lightseq.sampling", "lightseq.registry", "lightseq.config", "lightseq.checkpoint"
+    ):
+        assert not [other for other in imports(name) if within(other, "lightseq.system")]
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -1,10 +1,13 @@
 import pytest
 import torch
+from torch import nn
 from torch.testing import assert_close
 
+from lightseq.backbones.base import Stepper
 from lightseq.errors import UserError
 from lightseq.model import SequenceModel, build_model
-from lightseq.sampling import Sample, draw, generate
+from lightseq.sampling import LOOK_EVERY, Sample, draw, generate
+from lightseq.types import State
 from lightseq.vocabulary import Vocabulary
 
 TOKENS = Vocabulary(["", *"abcdef"])
@@ -79,6 +82,28 @@ def test_each_row_stops_at_its_own_boundary() -> None:
         assert sample.ended == (len(sample.text) - len(sample.prompt) < 30)
 
 
+@pytest.mark.parametrize("steps", [LOOK_EVERY - 1, LOOK_EVERY, LOOK_EVERY + 1])
+def test_a_row_that_ends_where_the_loop_looks_has_ended(steps: int) -> None:
+    class Counts(nn.Module):
+        """Ends after so many steps."""
+
+        head = nn.Linear(1, 1)
+
+        def initial_state(self, rows: int) -> State:
+            return (torch.zeros(1, rows, 1),)
+
+        def stepper(self) -> Stepper:
+            def step(ids: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
+                logits = torch.zeros(len(ids), 7)
+                logits[:, 0 if state[0][0, 0, 0] == steps - 1 else 1] = 9.0
+                return logits, (state[0] + 1,)
+
+            return step
+
+    (sample,) = generate(Counts(), TOKENS, [""], [0.0], length=200)
+    assert (len(sample.text), sample.ended) == (steps - 1, True)
+
+
 def test_rows_do_not_disturb_each_other() -> None:
     model = model_of(TOKENS)
     together = generate(model, TOKENS, ["", "abcd", "e"], [0.0], length=40)
@@ -130,6 +155,7 @@ def test_an_empty_prompt_of_a_stream_starts_by_the_training_frequencies() -> Non
         ({"n": 0}, "n is at least 1, not 0"),
         ({"length": -1}, "length is at least 1, not -1"),
         ({"top_k": 0}, "top_k is at least 1, not 0"),
+        ({"seed": 10**20}, "a seed is between 0 and"),
         ({"top_p": 0.0}, "top_p is above 0 and at most 1, not 0"),
         ({"prompts": ["aX"]}, "character 'X' .* at position 1"),
     ],

@@ -80,5 +80,5 @@ def _merged(files: Sequence[Settings], flags: Settings, left: list[str]) -> Comm
         merged, notes = config.overlay(merged, layer)
         for note in notes:
             print(f"lightseq: {note}", file=sys.stderr)
-    text = json.dumps(merged.values, default=str)
+    text = json.dumps(merged.values, default=str, ensure_ascii=False)
     return CommandLine([*(["--config", text] if merged.values else []), *left], merged)

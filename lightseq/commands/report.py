@@ -72,6 +72,13 @@ def print_results(
         print(f"  tensorboard --logdir {shlex.quote(str(Path(folder).parent.parent))} --samples_per_plugin text=1000")
 
 
+def print_values(parts: Sequence[Mapping[str, float]]) -> None:
+    """A metric a line; the parts, a data loader each, repeat each other."""
+    values = {name: value for part in parts for name, value in part.items()}
+    for name in sorted(values):
+        print(f"{name:24}  {values[name]:.6f}")
+
+
 def print_predictions(batches: Any, system: SequenceSystem) -> None:
     """A line a document of the test split: nats a token, a tab, the text; of a labelled one the predicted labels."""
     names = system.labels
@@ -95,7 +102,7 @@ def print_predictions(batches: Any, system: SequenceSystem) -> None:
 
 
 def _one_line(vocabulary: Vocabulary, ids: Sequence[int]) -> str:
-    return vocabulary.decode(ids).replace("\t", " ").replace("\n", "\\n").encode("utf-8", "replace").decode("utf-8")
+    return vocabulary.decode(ids).replace("\t", " ").replace("\n", "\\n")
 
 
 def _shown(folder: str) -> str:

@@ -1,6 +1,7 @@
 """The folder of a run: ``runs/<dataset>/version_N``."""
 
 import itertools
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,17 +35,26 @@ def claim_version(folder: Path) -> int:
     raise AssertionError("counting ends nowhere")
 
 
+def drop_unused(folder: Path) -> None:
+    """Remove the folder of a run that ended before it had a checkpoint."""
+    if folder.name.startswith("version_") and not list(folder.glob("checkpoints/*.ckpt")):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def last_checkpoint() -> ModelCheckpoint:
-    """Written whether it was the best or not: ``save_last`` of the best one's would go stale."""
-    return ModelCheckpoint(filename="last", save_top_k=1, enable_version_counter=False)
+    """Written whether it was the best or not: ``save_last`` of the best one's would go stale. Nothing is monitored, so
+    the mode means nothing but that a ``ModelCheckpoint`` of the user's can be told from this one."""
+    return ModelCheckpoint(filename="last", save_top_k=1, enable_version_counter=False, mode="max")
 
 
 def check_unfinished(content: Mapping[str, Any], max_epochs: int | None, max_steps: int, path: Path) -> None:
     """Refuse to go on from a checkpoint that has nothing left to do.
 
     Raises:
-        UserError: It has as many epochs or updates behind it as are asked for.
+        UserError: It has as many epochs or updates behind it as are asked for, or holds weights alone.
     """
+    if "optimizer_states" not in content:
+        raise UserError(f"{path} holds the weights alone: a fit can go on from a whole checkpoint only")
     epochs = content["epoch"] + content["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"]
     if max_epochs is not None and 0 <= max_epochs <= epochs:
         raise UserError(f"{path} has {epochs} epochs behind it: to go on, raise --trainer.max_epochs above that")

@@ -44,7 +44,7 @@ def run(verb: str, words: Sequence[str]) -> int:
         if several and sample.number == 0:
             sys.stdout.flush()
             print(f"# T={sample.temperature:.2f} {sample.prompt!r}", file=sys.stderr, flush=True)
-        sys.stdout.write(sample.text.encode("utf-8", "replace").decode("utf-8") + "\n")
+        print(sample.text)
     return 0
 
 

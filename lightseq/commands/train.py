@@ -4,35 +4,30 @@ import logging
 import re
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import jsonargparse
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar
+from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from .. import config, registry
 from ..callbacks.progress import RunProgress
 from ..callbacks.results import Results
-from ..callbacks.sample_text import SampleText
 from ..callbacks.throughput import Throughput
-from ..checkpoint import MODEL_SETTINGS, find_checkpoint, read_checkpoint
+from ..checkpoint import find_checkpoint, read_checkpoint
 from ..data import SequenceData
-from ..errors import UserError, explain
+from ..errors import UserError
 from ..system import SequenceSystem
 from .arguments import read_command_line
-from .report import describe, print_predictions, print_results
-from .run_folder import RunConfig, check_unfinished, claim_version, last_checkpoint
-
-LINKS = {"vocabulary": "vocabulary", "labels": "labels", "token_counts": "token_counts"}
-"""What flows from the data to the model, when both are built."""
-
-TRAINER_DEFAULTS = {"log_every_n_steps": 10, "enable_model_summary": False, "use_distributed_sampler": False}
+from .parser import BEST, LINKS, TRAINER_DEFAULTS, SettingsParser, add_house_arguments, check_known, check_numbers
+from .report import describe, print_predictions, print_results, print_values
+from .run_folder import RunConfig, check_unfinished, claim_version, drop_unused, last_checkpoint
 
 UNTRUE_HERE = (
     ".*LeafSpec",  # Lightning calls what torch deprecates
@@ -40,23 +35,6 @@ UNTRUE_HERE = (
     "The number of training batches .* is smaller than the logging interval",  # updates are counted over epochs
 )
 """Warnings of Lightning's that tell a user of lightseq nothing."""
-
-
-class SettingsParser(LightningArgumentParser):
-    """A parser whose complaint is one message that says where the mistake stands."""
-
-    places: Mapping[str, str] = {}
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        stray = message.removeprefix("unrecognized arguments: ")
-        if stray in config.recipes():
-            raise UserError(f"{stray!r} stands alone; did you mean --config {stray}?")
-        cause: BaseException | None = ex
-        while cause is not None:  # a complaint about a key comes again as one about the configuration it is in
-            if isinstance(cause, UserError):
-                raise cause
-            cause = cause.__cause__ or cause.__context__
-        raise UserError(explain(message, self.places)) from ex
 
 
 class SequenceCLI(LightningCLI):
@@ -87,27 +65,12 @@ class SequenceCLI(LightningCLI):
         return {self.verb: LightningCLI.subcommands()[self.verb]}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """The house's own callbacks have keys of their own, so that a list of callbacks cannot drop them."""
-        parser.add_lightning_class_args(SampleText, "sampling")
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
-        parser.set_defaults(
-            {
-                "checkpoint.monitor": "val/loss",
-                "checkpoint.filename": "best-step={step}-val_bpc={val/bpc:.4f}",
-                "checkpoint.auto_insert_metric_name": False,
-                "checkpoint.save_on_train_epoch_end": False,
-            }
-        )
-        for source, target in LINKS.items():
-            parser.link_arguments(f"data.{source}", f"model.{target}", apply_on="instantiate")
+        add_house_arguments(parser)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         own = self._subcommand_parsers[self.verb]
         own.places = parser.places = self.line.settings.places  # type: ignore[attr-defined]
-        known = {action.dest for action in own._actions} - {f"model.{target}" for target in LINKS.values()}
-        known = {key for key in known if not key.endswith(".help")}
-        groups = {key.rpartition(".")[0] for key in known}
-        config.check_keys(self.line.settings, known - groups)
+        check_known(own, self.line.settings)
         self.config = parser.parse_args(args)
 
     def _parse_ckpt_path(self) -> None:
@@ -117,17 +80,15 @@ class SequenceCLI(LightningCLI):
             if self.verb != "fit":
                 raise UserError(f"{self.verb} needs --ckpt_path, a run folder or a checkpoint")
             return
-        path = find_checkpoint(settings["ckpt_path"])
+        path = find_checkpoint(settings["ckpt_path"], last=self.verb == "fit")
         content = read_checkpoint(path)
         self.weights, stored = content["state_dict"], content["hyper_parameters"]
         settings["ckpt_path"] = str(path)
         if self.verb == "fit":
             check_unfinished(content, settings["trainer"]["max_epochs"], settings["trainer"]["max_steps"], path)
         settings["data"]["tokens"], settings["data"]["label_names"] = stored["vocabulary"], stored["labels"]
-        for name in MODEL_SETTINGS:
+        for name in set(settings["model"].keys()) - set(LINKS.values()):
             key = f"model.{name}"
-            if name in LINKS.values():
-                continue
             if key in self.line.settings.places and settings["model"][name] != stored[name]:
                 note(f"{self.line.settings.places[key]}: {key} is {stored[name]} in the checkpoint, which rules")
             settings["model"][name] = stored[name]
@@ -135,6 +96,7 @@ class SequenceCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Refuse what can be refused before anything is read or written."""
         settings = self.config[self.verb]
+        check_numbers(settings["trainer"], self.line.settings.places)
         for name_key, key in config.PLUGIN_ARGUMENTS.items():
             group = registry.DATASETS if name_key == "data.dataset" else registry.BACKBONES
             prefix = f"{key}."
@@ -144,8 +106,13 @@ class SequenceCLI(LightningCLI):
     def after_instantiate_classes(self) -> None:
         """Refuse what shows only in the data."""
         summary = describe(self.datamodule, self.model)
+        if self.verb == "predict" and self.trainer.world_size > 1:
+            raise UserError("predict prints documents in order, and so runs in one process: --trainer.devices 1")
         if self.verb == "fit" and self.model.labels is None:
             self.callback("sampling").prompts_for(self.datamodule)
+        best = self.callback("checkpoint")
+        if self.model.labels is not None and best.filename == BEST:
+            best.filename = BEST.replace("bpc", "loss")
         if self.trainer.is_global_zero:
             print(summary, file=sys.stdout if self.verb == "fit" else sys.stderr)
 
@@ -173,7 +140,10 @@ class SequenceCLI(LightningCLI):
             if settings["enable_checkpointing"] is not False:
                 house += [self.callback("checkpoint")] * validates + [self.last]
         settings["callbacks"] = own + house
-        return self._instantiate_trainer(settings, [])
+        try:
+            return self._instantiate_trainer(settings, [])
+        except (ValueError, TypeError) as error:  # what the Trainer's constructor refuses is a setting of the user's
+            raise UserError(" ".join(str(error).split())) from error
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         settings = {**super()._prepare_subcommand_kwargs(subcommand), "weights_only": True}
@@ -191,6 +161,12 @@ class SequenceCLI(LightningCLI):
             self.trainer.logger = TensorBoardLogger(root, name, version, default_hp_metric=False)
         try:
             self.trainer.fit(**kwargs)
+        except (ValueError, MisconfigurationException) as error:
+            if self.house_logger and self.trainer.is_global_zero and self.trainer.logger is not None:
+                drop_unused(Path(self.trainer.logger.log_dir or ""))
+            if self.results.started and not isinstance(error, MisconfigurationException):
+                raise
+            raise UserError(" ".join(str(error).split())) from error
         except SystemExit as stop:
             if not isinstance(stop.__context__, KeyboardInterrupt):
                 raise
@@ -211,6 +187,14 @@ class SequenceCLI(LightningCLI):
         if best:
             paths.insert(0, self.callback("checkpoint").best_model_path)
         return next((path for path in paths if path and Path(path).is_file()), "")
+
+    def validate(self, **kwargs: Any) -> None:
+        """Lightning's own table cuts numbers off and shows a column a data loader."""
+        print_values(self.trainer.validate(**{**kwargs, "verbose": False}))
+
+    def test(self, **kwargs: Any) -> None:
+        """As ``validate``."""
+        print_values(self.trainer.test(**{**kwargs, "verbose": False}))
 
     def predict(self, **kwargs: Any) -> None:
         """Lightning's own would throw the predictions away."""

@@ -91,9 +91,8 @@ class DocumentBatches:
     """Documents in rows.
 
     Documents of equally many windows fill whole batches; what is left over is dealt to rows that each read one
-    document after another (the longest first to the row that is free first), so that the number of batches is the same
-    in every epoch whatever the order. Nothing is dropped, and nothing counted twice: a rank that has fewer documents
-    gets rows in which nothing is scored.
+    document after another, so that the number of batches is the same in every epoch whatever the order. Nothing is
+    dropped, and nothing counted twice: a rank that has fewer documents gets rows in which nothing is scored.
 
     Args:
         store: The encoded corpus.
@@ -140,37 +139,37 @@ class DocumentBatches:
         n = len(self.documents)
         rng = None if self.seed is None else np.random.default_rng([self.seed, epoch])
         order = np.argsort(self.steps, kind="stable") if rng is None else rng.permutation(n)
-        groups: list[Array] = []
+        blocks: list[list[tuple[Array, Array]]] = []
         left: list[Array] = []
         for windows in np.unique(self.windows)[::-1]:
             own = order[self.windows[order] == windows]
             full = len(own) // self.rows * self.rows
             left.append(own[full:])
-            groups += np.split(own[:full], full // self.rows) if full else []
-        if rng is not None:
-            groups = [groups[g] for g in rng.permutation(len(groups))]
-        columns = [
-            (group, np.full(len(group), piece)) for group in groups for piece in range(int(self.windows[group[0]]))
-        ]
-        return columns + self._dealt(np.concatenate(left))
+            for group in np.split(own[:full], full // self.rows) if full else []:
+                blocks.append([(group, np.full(len(group), piece)) for piece in range(int(windows))])
+        blocks.append(self._dealt(np.concatenate(left), rng))
+        turns = range(len(blocks)) if rng is None else rng.permutation(len(blocks))
+        return [column for turn in turns for column in blocks[turn]]
 
-    def _dealt(self, documents: Array) -> list[tuple[Array, Array]]:
-        """The documents that fill no whole batch, the longest first, each to the row that is free first."""
+    def _dealt(self, documents: Array, rng: np.random.Generator | None) -> list[tuple[Array, Array]]:
+        """The documents that fill no whole batch, the longest first, each to the row that is free first; then every row
+        reads its own in random order."""
         if not len(documents):
             return []
         rows = -(-min(self.rows, len(documents)) // self.world) * self.world
         free = [(0, row) for row in range(rows)]
-        places = []
+        queues: list[list[int]] = [[] for _ in range(rows)]
         for document in documents:
             column, row = heapq.heappop(free)
-            places.append((column, row))
+            queues[row].append(int(document))
             heapq.heappush(free, (column + int(self.windows[document]), row))
         length = max(column for column, _ in free)
         who, piece = np.full((length, rows), -1), np.zeros((length, rows), int)
-        for document, (column, row) in zip(documents, places, strict=True):
-            pieces = int(self.windows[document])
-            who[column : column + pieces, row] = document
-            piece[column : column + pieces, row] = np.arange(pieces)
+        for row, queue in enumerate(queues):
+            turns = queue if rng is None else rng.permutation(queue)
+            pieces = [(document, p) for document in turns for p in range(int(self.windows[document]))]
+            if pieces:
+                who[: len(pieces), row], piece[: len(pieces), row] = zip(*pieces, strict=True)
         return list(zip(who, piece, strict=True))
 
     def _gather(self, documents: Array, piece: Array) -> Batch:

@@ -1,11 +1,13 @@
 """Lightning's view of a dataset: encoded, split, batched."""
 
 import os
+import re
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
+from filelock import FileLock
 
 from .. import registry
 from ..errors import UserError
@@ -15,7 +17,7 @@ from .batching import BatchSource, DocumentBatches, StreamBatches
 from .dataset import TextDataset
 from .loader import SequenceLoader
 from .splitting import Array, Deal, split_documents, split_stream
-from .store import BLOCK, Store, open_store
+from .store import BLOCK, Store, cache_folder, open_store
 
 COLD_WINDOWS = (64, 256)
 """Beside the carried state, a stream is validated in windows of so many time steps that each start afresh."""
@@ -36,7 +38,7 @@ class SequenceData(pl.LightningDataModule):
             its own and neither the batch size nor the number of devices changes it.
         val_fraction: Share of the documents, or of the stream, to validate on, where the dataset does not say.
         test_fraction: The same for the test split.
-        fold: Which part validates, counted from 0: with a val_fraction of 0.1 there are ten.
+        fold: Which part of the documents validates, counted from 0: with a val_fraction of 0.1 there are ten.
         split_seed: Of the dealing of documents to splits. A seed of its own, so that runs with other seeds compare.
         seed: Of the order of the training documents; null is ``seed_everything``.
         tokens: The vocabulary to encode with; null is the tokens of the text. A checkpoint brings its own.
@@ -65,8 +67,9 @@ class SequenceData(pl.LightningDataModule):
         self.save_hyperparameters(ignore=["_instantiator"])  # a checkpoint names no code
         if not val_fraction or val_fraction + test_fraction >= 1:
             raise UserError("data.val_fraction must be above 0, and with data.test_fraction below 1")
-        if fold >= round(1 / val_fraction):
-            raise UserError(f"data.fold {fold}: a val_fraction of {val_fraction:g} has {round(1 / val_fraction)} folds")
+        folds = int(1 / val_fraction + 1e-9)
+        if fold >= folds:
+            raise UserError(f"data.fold {fold}: a val_fraction of {val_fraction:g} has {folds} folds")
         self.dataset_name, self.batch_size, self.window, self.val_lanes = dataset, batch_size, window, val_lanes
         self.deal = Deal(split_seed, val_fraction, test_fraction, fold)
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0")) if seed is None else seed
@@ -79,8 +82,22 @@ class SequenceData(pl.LightningDataModule):
     @cached_property
     def store(self) -> Store:
         """The encoded corpus."""
-        self.dataset.download()
-        return open_store(self.dataset, self.dataset_name, *self._given)
+        self._download()
+        store = open_store(self.dataset, self.dataset_name, *self._given)
+        stream = self.dataset.layout == "stream"
+        if stream != (Vocabulary(store.vocabulary).boundary is None):
+            kinds = ("documents", "a stream") if stream else ("a stream", "documents")
+            raise UserError(
+                f"the given vocabulary is one of {kinds[0]}, and dataset {self.dataset_name!r} is {kinds[1]}"
+            )
+        return store
+
+    def _download(self) -> None:
+        """By one process of a machine at a time; there is nothing to wait for where nothing is fetched."""
+        if type(self.dataset).download is not TextDataset.download:
+            cache_folder().mkdir(parents=True, exist_ok=True)
+            with FileLock(cache_folder() / f"download-{re.sub(r'[^a-zA-Z0-9]', '_', self.dataset_name)}.lock"):
+                self.dataset.download()
 
     @cached_property
     def parts(self) -> dict[str, Array]:
@@ -102,7 +119,7 @@ class SequenceData(pl.LightningDataModule):
     def token_counts(self) -> list[int] | None:
         """(V,) How often each token stands in the training text of a stream, from which an empty prompt draws its first
         token; None where documents start with a boundary. Linked to the model."""
-        if Vocabulary(self.vocabulary).boundary is not None:
+        if self.dataset.layout == "documents":
             return None
         counts = np.zeros(len(self.vocabulary), np.int64)
         text = self.parts["train"]
@@ -120,7 +137,8 @@ class SequenceData(pl.LightningDataModule):
         world = self.trainer.world_size if self.trainer else 1
         if self.dataset.layout == "stream":
             return SequenceLoader(self._stream("train", self.training_lanes(world), self.window))
-        return SequenceLoader(self._documents("train", seed=self.seed))
+        epoch = self.trainer.current_epoch if self.trainer else 0
+        return SequenceLoader(self._documents("train", seed=self.seed), epoch)
 
     def val_dataloader(self) -> list[SequenceLoader]:
         """The validation split, whole; for a stream with the state carried, then in cold windows."""
@@ -155,8 +173,7 @@ class SequenceData(pl.LightningDataModule):
     def _documents(self, split: str, seed: int | None) -> BatchSource:
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         boundary = Vocabulary(self.vocabulary).boundary
-        if boundary is None:
-            raise UserError("the given vocabulary has no boundary token, which documents need: it is one of a stream")
+        assert boundary is not None
         return DocumentBatches(
             self.store,
             self.parts[split],

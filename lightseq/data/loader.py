@@ -15,11 +15,12 @@ class SequenceLoader:
 
     Args:
         source: The batches by number.
+        epoch: The first one.
     """
 
-    def __init__(self, source: BatchSource) -> None:
+    def __init__(self, source: BatchSource, epoch: int = 0) -> None:
         self.source = source
-        self.epoch, self.position = 0, 0
+        self.epoch, self.position = epoch, 0
         self._go_on = True
 
     def __len__(self) -> int:

@@ -9,6 +9,7 @@ from ..errors import UserError
 from .store import SPLITS, Store
 
 Array = npt.NDArray[Any]
+TRAIN, VAL, TEST = (SPLITS.index(split) for split in ("train", "val", "test"))
 
 
 class Deal(NamedTuple):
@@ -21,9 +22,9 @@ class Deal(NamedTuple):
 
     def cuts(self, n: int) -> tuple[int, int, int]:
         """Where validation starts and stops and test stops, among ``n`` things in a circle: fold k validates on the
-        k-th part, so that the folds together validate on everything once."""
+        k-th part. Where ``val_fraction`` divides 1, the folds together validate on everything once."""
         start = round(self.fold * self.val_fraction * n)
-        val = max(1, round((self.fold + 1) * self.val_fraction * n) - start)
+        val = max(1, round((self.fold + 1) * self.val_fraction * n) - start) if self.val_fraction else 0
         test = max(1, round(self.test_fraction * n)) if self.test_fraction else 0
         return start, start + val, start + val + test
 
@@ -31,27 +32,27 @@ class Deal(NamedTuple):
 def split_documents(store: Store, deal: Deal, name: str) -> dict[str, Array]:
     """Document numbers by split. Equal texts fall on one side, and every copy of them.
 
-    Where any document says its split, those that say none train.
+    A document that says its split is in it, and so are its copies that say none. The others are dealt to train and to
+    the splits that no document claims.
 
     Raises:
         UserError: Too few distinct documents.
     """
-    if store.splits.any():
-        declared = np.where(store.splits == 0, SPLITS.index("train"), store.splits)
-        parts = {split: np.flatnonzero(declared == SPLITS.index(split)) for split in SPLITS[1:]}
-    else:
-        _, first, text = np.unique(store.digests, return_index=True, return_inverse=True)
-        text = np.argsort(np.argsort(first))[text]  # texts numbered by first appearance, whatever their digests
-        n = len(first)
-        start, val, test = deal.cuts(n)
-        place = (np.argsort(np.random.default_rng(deal.seed).permutation(n)) - start) % n
-        place = place[text]
-        edges = (val - start, test - start)
-        parts = {
-            "train": np.flatnonzero(place >= edges[1]),
-            "val": np.flatnonzero(place < edges[0]),
-            "test": np.flatnonzero((place >= edges[0]) & (place < edges[1])),
-        }
+    _, first, text = np.unique(store.digests, return_index=True, return_inverse=True)
+    text = np.argsort(np.argsort(first))[text]  # texts numbered by first appearance, whatever their digests
+    side = np.zeros(len(first), np.uint8)
+    side[text[store.splits > 0]] = store.splits[store.splits > 0]
+    claimed = {SPLITS[number] for number in np.unique(store.splits)}
+    deal = deal._replace(
+        val_fraction=0.0 if "val" in claimed else deal.val_fraction,
+        test_fraction=0.0 if "test" in claimed else deal.test_fraction,
+    )
+    free = np.flatnonzero(side == 0)
+    start, val, test = deal.cuts(len(free))
+    place = (np.argsort(np.random.default_rng(deal.seed).permutation(len(free))) - start) % max(1, len(free))
+    side[free] = np.where(place < val - start, VAL, np.where(place < test - start, TEST, TRAIN))
+    sides = np.where(store.splits > 0, store.splits, side[text])
+    parts = {split: np.flatnonzero(sides == SPLITS.index(split)) for split in SPLITS[1:]}
     _require({split: len(part) for split, part in parts.items()}, f"{len(store.digests)} documents", name)
     return parts
 
@@ -69,7 +70,9 @@ def split_stream(store: Store, deal: Deal, name: str) -> dict[str, Array]:
         numbers = split_documents(store, deal, name)
         parts = {split: _joined(store, own) for split, own in numbers.items()}
     else:
-        start, val, test = deal._replace(fold=0).cuts(n)
+        if deal.fold:
+            raise UserError(f"data.fold {deal.fold}: a stream is cut by position, and has no folds")
+        start, val, test = deal.cuts(n)
         train = n - (test - start)
         parts = {
             "train": store.tokens[:train],

@@ -166,6 +166,8 @@ def _blocks(dataset: TextDataset, name: str) -> Iterator[list[Document]]:
     block: list[Document] = []
     size = 0
     for document in _documents(dataset, name):
+        if not isinstance(document, str | Document):
+            raise UserError(f"dataset {name!r} is broken: a document is text or a Document, not {document!r:.80}")
         block.append(Document(document) if isinstance(document, str) else document)
         size += len(block[-1].tokens)
         if size >= BLOCK:
@@ -199,7 +201,7 @@ def _read(place: Path, survey: Survey) -> Store | None:
             tokens = np.memmap(place / "tokens.bin", dtype=meta["dtype"], mode="r", shape=(meta["size"],))
         offsets, digests, splits = (np.load(place / f"{name}.npy") for name in ("offsets", "digests", "splits"))
         label_ids = None if survey.labels is None else np.load(place / "label_ids.npy", mmap_mode="r")
-    except (OSError, ValueError, KeyError):
+    except (OSError, EOFError, ValueError, KeyError, TypeError):
         return None
     return Store(survey.tokens, survey.labels, tokens, offsets, digests, splits, label_ids, survey.tagged)
 

@@ -9,6 +9,7 @@ from lightseq.callbacks import markup
         ("\x1b[31mred\x07", "\ufffd[31mred\ufffd"),
         ("\ud800", "\ufffd"),
         ("naïve 漢字\t", "naïve 漢字\t"),
+        ("a\u3000b\u00a0c", "a\u3000b\u00a0c"),
     ],
 )
 def test_plain(text: str, shown: str) -> None:

@@ -48,6 +48,11 @@ MISTAKES = {
     "fit --config dinos --trainer.precision auto": "trainer.precision must be one of 64, 32, 16",
     "fit --config dinos --trainer.callbacks+=NoSuchCallback": "trainer.callbacks cannot be NoSuchCallback",
     "fit --config dinos --ckpt_path nosuch": "no checkpoint or run folder at 'nosuch'",
+    "fit --config dinos --trainer.accumulate_grad_batches 0": "trainer.accumulate_grad_batches must be >=1, not 0",
+    "fit --config dinos --trainer.gradient_clip_val -1": "trainer.gradient_clip_val must be >=0, not -1",
+    "fit --config dinos --trainer.strategy ddpx": "ddpx",
+    "fit --config dinos --data.dataset_args.times 3 --data.dataset dinos": "'dinos' has no argument 'times'",
+    "fit --config " + "x" * 5000: "xxx",
     "fit --config dinos stray": "unrecognized arguments: stray",
     "fit dinos": "'dinos' stands alone; did you mean --config dinos?",
     "fit --config dinos --sampling.temperatures 0.7": "sampling.temperatures must be a list like [a, b], not 0.7",
@@ -89,6 +94,7 @@ FILES = {
     "data:\n  dataset: dinos\nmodel:\n  backbone: rnn\n  backbone_args: {activaton: relu}\n": "my.yaml, line 5: 'rnn' has "
     "no argument 'activaton'; did you mean 'activation'?",
     "data:\n  dataset: dinos\nsampling:\n  temperatures: [0.5, -1]\n": "my.yaml, line 4: sampling.temperatures must be >=0",
+    "data:\n  dataset: dinos\nmodel:\n  backbone: \x07\n": "my.yaml, line 4: broken YAML: character U+0007 is not allowed",
     "data: dinos\n": "my.yaml, line 1: data is a group of settings, not 'dinos'",
     "model: 3\ndata: {dataset: dinos}\n": "my.yaml, line 1: model is a group of settings, not 3",
 }
@@ -276,3 +282,72 @@ def test_a_folder_of_runs_names_the_newest(run: Run, tiny: str) -> None:
     run(f"fit --config {tiny}")
     _, _, err = run("sample runs")
     assert err == "lightseq: no checkpoint in 'runs'; did you mean runs/dinos/version_1?\n"
+
+
+@pytest.mark.parametrize("group", ["model", "sampling", "trainer", "checkpoint"])
+def test_an_empty_group_is_no_mistake(group: str, run: Run, tiny: str) -> None:
+    Path("my.yaml").write_text(f"{group}:\n")
+    status, _, err = run(f"fit --config {tiny} --config my.yaml")
+    assert status == 0, err
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (
+            "def __init__(self): raise FileNotFoundError('no key')\n    def documents(self): return ['a']",
+            "'odd' cannot be made: Odd() raises FileNotFoundError: no key",
+        ),
+        ("def documents(self): return [1, 2]", "'odd' is broken: a document is text or a Document, not 1"),
+        ("pass", "'odd' cannot be made: Odd() raises TypeError: Can't instantiate abstract class Odd"),
+    ],
+)
+def test_a_plugin_that_breaks_when_it_is_used(body: str, message: str, run: Run, tiny: str, plugin) -> None:
+    code = f"from lightseq.data import TextDataset\n\nclass Odd(TextDataset):\n    {body}\n"
+    plugin("odd", "lightseq.datasets", {"odd": "odd_plugin:Odd"}, code)
+    status, _, err = run(f"fit --config {tiny} --data.dataset odd")
+    assert status == 2
+    assert message in err.splitlines()[-1]
+    assert list(Path().iterdir()) == []
+
+
+def test_the_vocabulary_of_a_stream_is_none_for_documents(run: Run, tiny: str, alphabet: str) -> None:
+    run(f"fit --config {tiny} --data.dataset {alphabet} --data.window 8")
+    status, _, err = run("validate --ckpt_path runs/alphabet/version_0 --data.dataset dinos")
+    assert status == 2
+    assert err.splitlines()[-1] == "lightseq: the given vocabulary is one of a stream, and dataset 'dinos' is documents"
+    run(f"fit --config {tiny}")
+    status, _, err = run(f"validate --ckpt_path runs/dinos/version_0 --data.dataset {alphabet}")
+    assert status == 2
+    assert (
+        err.splitlines()[-1] == "lightseq: the given vocabulary is one of documents, and dataset 'alphabet' is a stream"
+    )
+
+
+def test_a_stream_has_no_folds_and_no_loss_of_documents(run: Run, tiny: str, alphabet: str) -> None:
+    words = f"fit --config {tiny} --data.dataset {alphabet}"
+    assert "data.fold 1: a stream is cut by position" in run(f"{words} --data.fold 1")[2]
+    assert "model.loss document needs documents" in run(f"{words} --model.loss document")[2]
+
+
+def test_weights_alone_cannot_go_on(run: Run, tiny: str) -> None:
+    run(f"fit --config {tiny} --checkpoint.save_weights_only true")
+    (best,) = Path("runs/dinos/version_0/checkpoints").glob("best*")
+    status, _, err = run(f"fit --config {tiny} --ckpt_path {best}")
+    assert (status, len(err.splitlines())) == (2, 1)
+    assert "holds the weights alone" in err
+    assert run(f"sample {best}")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--trainer.val_check_interval 5000", "`val_check_interval` (5000)"),
+        ("--checkpoint.monitor val/los", "'val/los'"),
+    ],
+)
+def test_what_shows_only_when_the_run_begins_leaves_no_folder(words: str, message: str, run: Run, tiny: str) -> None:
+    status, _, err = run(f"fit --config {tiny} {words}")
+    assert (status, len(err.splitlines())) == (2, 1)
+    assert message in err
+    assert list(Path("runs/dinos").iterdir()) == []

@@ -145,6 +145,12 @@ def test_the_number_of_batches_is_the_same_in_every_epoch() -> None:
         assert len(source._plan(epoch)) == len(source)
 
 
+def test_documents_that_fill_no_batch_are_shuffled_too() -> None:
+    source = documents(["a" * n for n in range(0, 80, 4)], rows=4, seed=1)
+    first, later = ([source.batch(epoch, i).reset.tolist() for i in range(len(source))] for epoch in (0, 5))
+    assert first != later
+
+
 def test_the_order_is_a_function_of_seed_and_epoch_alone() -> None:
     def order(seed: int, epoch: int) -> list[object]:
         source = documents(TEXTS, seed=seed)

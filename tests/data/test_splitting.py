@@ -61,9 +61,16 @@ def test_the_folds_validate_on_everything_once(n: int) -> None:
         assert sorted(np.concatenate(list(parts.values()))) == list(range(n))
 
 
-def test_a_declared_split_is_kept_and_the_rest_trains() -> None:
+def test_a_declared_split_is_kept_and_nothing_dealt_to_it() -> None:
     parts = split_documents(store_of(names(5), ["val", "", "train", "test", "val"]), DEAL, "given")
     assert {split: list(part) for split, part in parts.items()} == {"train": [1, 2], "val": [0, 4], "test": [3]}
+
+
+def test_where_only_a_test_split_is_declared_validation_is_dealt() -> None:
+    texts = names(100)
+    parts = split_documents(store_of([*texts, *texts[:20]], [""] * 100 + ["test"] * 20), DEAL, "given")
+    assert list(parts["test"]) == [*range(20), *range(100, 120)]  # copies of a test document too
+    assert {split: len(part) for split, part in parts.items()} == {"train": 72, "val": 8, "test": 40}
 
 
 def test_a_small_dataset_still_has_one_document_to_validate_on() -> None:

@@ -1,0 +1,85 @@
+"""What Lightning's verbs take: the keys, their defaults, and the house's own callbacks under keys of their own."""
+
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.cli import LightningArgumentParser
+
+from .. import config
+from ..callbacks.sample_text import SampleText
+from ..config import Settings
+from ..errors import UserError, explain
+
+LINKS = {"vocabulary": "vocabulary", "labels": "labels", "token_counts": "token_counts"}
+"""What flows from the data to the model, when both are built."""
+
+BEST = "best-step={step}-val_bpc={val/bpc:.4f}"
+
+TRAINER_DEFAULTS = {"log_every_n_steps": 10, "enable_model_summary": False, "use_distributed_sampler": False}
+
+LEAST = {
+    "accumulate_grad_batches": 1,
+    "log_every_n_steps": 0,
+    "gradient_clip_val": 0,
+    "max_epochs": -1,
+    "max_steps": -1,
+}
+"""What Lightning's Trainer takes without a look."""
+
+
+class SettingsParser(LightningArgumentParser):
+    """A parser whose complaint is one message that says where the mistake stands."""
+
+    places: Mapping[str, str] = {}
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        stray = message.removeprefix("unrecognized arguments: ")
+        if stray in config.recipes():
+            raise UserError(f"{stray!r} stands alone; did you mean --config {stray}?")
+        cause: BaseException | None = ex
+        while cause is not None:  # a complaint about a key comes again as one about the configuration it is in
+            if isinstance(cause, UserError):
+                raise cause
+            cause = cause.__cause__ or cause.__context__
+        raise UserError(explain(message, self.places)) from ex
+
+
+def add_house_arguments(parser: LightningArgumentParser) -> None:
+    """The house's own callbacks, which a list of callbacks in a configuration cannot drop, and the links."""
+    parser.add_lightning_class_args(SampleText, "sampling")
+    parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+    parser.set_defaults(
+        {
+            "checkpoint.monitor": "val/loss",
+            "checkpoint.filename": BEST,
+            "checkpoint.auto_insert_metric_name": False,
+            "checkpoint.save_on_train_epoch_end": False,
+        }
+    )
+    for source, target in LINKS.items():
+        parser.link_arguments(f"data.{source}", f"model.{target}", apply_on="instantiate")
+
+
+def check_known(parser: LightningArgumentParser, settings: Settings) -> None:
+    """Refuse keys that the parser does not know.
+
+    Raises:
+        UserError: As ``config.check_keys``.
+    """
+    known = {action.dest for action in parser._actions if not action.dest.endswith(".help")}
+    known -= {f"model.{target}" for target in LINKS.values()}
+    config.check_keys(settings, known - {key.rpartition(".")[0] for key in known})
+
+
+def check_numbers(trainer: Mapping[str, Any], places: Mapping[str, str]) -> None:
+    """Refuse numbers that the Trainer would take and stumble over later.
+
+    Raises:
+        UserError: One below its least.
+    """
+    for name, least in LEAST.items():
+        if trainer[name] is not None and trainer[name] < least:
+            key = f"trainer.{name}"
+            place = f"{places[key]}: " if key in places else ""
+            raise UserError(f"{place}{key} must be >={least}, not {trainer[name]}")
