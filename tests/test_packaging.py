@@ -80,7 +80,7 @@ def test_the_readmes_commands_run(run: Run, tiny: str) -> None:
         if "--data.dataset colours" in words:
             continue
         if words.startswith("fit --config"):
-            words += " --trainer.max_steps 3 --trainer.accelerator cpu"
+            words += f" --trainer.max_steps {6 if '--ckpt_path' in words else 3} --trainer.accelerator cpu"
         try:
             status, _, err = run(words)
         except SystemExit as done:
