@@ -142,12 +142,14 @@ class SequenceSystem(pl.LightningModule):
         if not self._is_logged(update) or update == self._logged_update:
             return
         self._logged_update = update
-        nats, count, characters = self.trainer.strategy.reduce(self._since_log.clone(), reduce_op="sum").clamp(min=1e-9)
-        self.log("train/loss", nats / count)
-        if self.labels is None:
+        sums = self.trainer.strategy.reduce(self._since_log.clone(), reduce_op="sum")
+        self._since_log.zero_()
+        nats, count, characters = sums.tolist()
+        if count:
+            self.log("train/loss", nats / count)
+        if characters:
             self.log("train/bpc", nats / math.log(2) / characters)
         self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
-        self._since_log.zero_()
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         self._evaluate(batch, batch_idx, dataloader_idx)
