@@ -11,7 +11,7 @@ from ..callbacks.sample_text import SampleText
 from ..config import Settings
 from ..errors import UserError, explain
 
-LINKS = {"vocabulary": "vocabulary", "labels": "labels", "token_counts": "token_counts"}
+LINKS = ("vocabulary", "labels", "token_counts")
 """What flows from the data to the model, when both are built."""
 
 BEST = "best-step={step}-val_bpc={val/bpc:.4f}"
@@ -57,8 +57,8 @@ def add_house_arguments(parser: LightningArgumentParser) -> None:
             "checkpoint.save_on_train_epoch_end": False,
         }
     )
-    for source, target in LINKS.items():
-        parser.link_arguments(f"data.{source}", f"model.{target}", apply_on="instantiate")
+    for name in LINKS:
+        parser.link_arguments(f"data.{name}", f"model.{name}", apply_on="instantiate")
 
 
 def check_known(parser: LightningArgumentParser, settings: Settings) -> None:
@@ -68,7 +68,7 @@ def check_known(parser: LightningArgumentParser, settings: Settings) -> None:
         UserError: As ``config.check_keys``.
     """
     known = {action.dest for action in parser._actions if not action.dest.endswith(".help")}
-    known -= {f"model.{target}" for target in LINKS.values()}
+    known -= {f"model.{name}" for name in LINKS}
     config.check_keys(settings, known - {key.rpartition(".")[0] for key in known})
 
 

@@ -87,7 +87,7 @@ class SequenceCLI(LightningCLI):
         if self.verb == "fit":
             check_unfinished(content, settings["trainer"]["max_epochs"], settings["trainer"]["max_steps"], path)
         settings["data"]["tokens"], settings["data"]["label_names"] = stored["vocabulary"], stored["labels"]
-        for name in set(settings["model"].keys()) - set(LINKS.values()):
+        for name in set(settings["model"].keys()) - set(LINKS):
             key = f"model.{name}"
             if key in self.line.settings.places and settings["model"][name] != stored[name]:
                 note(f"{self.line.settings.places[key]}: {key} is {stored[name]} in the checkpoint, which rules")
@@ -129,8 +129,8 @@ class SequenceCLI(LightningCLI):
             settings["logger"] = False  # the house's own comes when the run begins: a mistake leaves no folder
         if settings["accelerator"] == "auto" and not torch.cuda.is_available():
             settings["accelerator"] = "cpu"  # exact sums are float64, which Apple's GPUs lack
-        callbacks: list[Any] = [settings["callbacks"] or []]
-        own: list[Any] = callbacks[0] if isinstance(callbacks[0], list) else callbacks
+        own: Any = settings["callbacks"] or []
+        own = own if isinstance(own, list) else [own]
         house: list[Any] = []
         if settings["enable_progress_bar"] is not False and not any(isinstance(c, ProgressBar) for c in own):
             house.append(RunProgress())
@@ -162,10 +162,10 @@ class SequenceCLI(LightningCLI):
         try:
             self.trainer.fit(**kwargs)
         except (ValueError, MisconfigurationException) as error:
+            if self.results.started and not isinstance(error, MisconfigurationException):
+                raise  # a bug, and what it left behind helps to find it
             if self.house_logger and self.trainer.is_global_zero and self.trainer.logger is not None:
                 drop_unused(Path(self.trainer.logger.log_dir or ""))
-            if self.results.started and not isinstance(error, MisconfigurationException):
-                raise
             raise UserError(" ".join(str(error).split())) from error
         except SystemExit as stop:
             if not isinstance(stop.__context__, KeyboardInterrupt):

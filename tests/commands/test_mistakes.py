@@ -216,6 +216,17 @@ def test_our_own_bugs_keep_their_traceback(run: Run, tiny: str, monkeypatch: pyt
         run(f"fit --config {tiny}")
 
 
+def test_a_bug_in_the_training_is_no_mistake_of_the_users(run: Run, tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def bug(*_: object) -> None:
+        raise ValueError("ours")
+
+    monkeypatch.setattr("lightseq.system.cross_entropy", bug)
+    with pytest.raises(ValueError, match=r"^ours$") as caught:
+        run(f"fit --config {tiny} --trainer.num_sanity_val_steps 0")
+    assert type(caught.value) is ValueError
+    assert Path("runs/dinos/version_0/config.yaml").exists()
+
+
 def test_debug_shows_the_traceback_of_a_mistake(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIGHTSEQ_DEBUG", "1")
     with pytest.raises(ValueError, match="no verb"):
