@@ -57,6 +57,10 @@ class Document(NamedTuple):
     """None: predict the next token. One a token: tagging. One string: classification of the whole document."""
     split: Split | None = None
     """None: dealt by the data module."""
+    group: str | None = None
+    """Documents of one group are dealt to one side of the split; None: those of equal tokens are."""
+    augmented: bool = False
+    """Made of another document of its group, for training alone: the other splits leave it out."""
 
 
 class Rendering(NamedTuple):

@@ -1,7 +1,7 @@
 import pytest
 
 from lightseq.errors import UserError
-from lightseq.vocabulary import BOUNDARY, Vocabulary
+from lightseq.vocabulary import BOUNDARY, Vocabulary, escape, unescape, words
 
 
 def test_there_and_back() -> None:
@@ -15,6 +15,46 @@ def test_words_and_their_lengths() -> None:
     vocabulary = Vocabulary(["cat", "the ", BOUNDARY])
     assert vocabulary.encode(["the ", "cat"]) == [1, 0]
     assert vocabulary.lengths == [3, 4, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("The cat sat.", ["The", " cat", " sat", "."]),
+        ("it's  a\n\tb (c)", ["it's", " ", " a", "\n", "\t", "b", " (", "c", ")"]),
+        ("l\u2019été naïve, 3.5", ["l\u2019été", " naïve", ",", " 3", ".", "5"]),
+        ("", []),
+    ],
+)
+def test_a_text_is_its_words_joined(text: str, pieces: list[str]) -> None:
+    assert words(text) == pieces
+    assert "".join(pieces) == text
+
+
+def test_a_text_is_cut_into_the_longest_tokens() -> None:
+    vocabulary = Vocabulary([BOUNDARY, "the", " cat", " c", "a", "t", "s"])
+    assert vocabulary.encode("the cats") == [1, 2, 6]
+    assert vocabulary.encode("the ca") == [1, 3, 4]
+    with pytest.raises(UserError, match=r"character 'x' \(U\+0078\) at position 2 of 'the catx'"):
+        vocabulary.encode("the catx")
+
+
+def test_bytes_are_shown_as_the_characters_they_encode() -> None:
+    text = "naïve 漢\n"
+    vocabulary = Vocabulary(sorted(set(escape(text))))
+    assert vocabulary.decode(vocabulary.encode(text)) == text
+    assert len(vocabulary.encode(text)) == len(text.encode()) == 11
+    assert sum(vocabulary.lengths[i] for i in vocabulary.encode(text)) == len(text)
+    assert vocabulary.decode(vocabulary.encode("漢")[:2]) == "\ufffd"
+    with pytest.raises(UserError, match="byte 0xC3 at position 0 of"):
+        Vocabulary(["a", "\udca9"]).encode("é")
+
+
+def test_bytes_beside_characters() -> None:
+    vocabulary = Vocabulary(["é", "\udce9", "a", "\ud800"])
+    assert vocabulary.encode("éa\udce9\ud800") == [0, 2, 1, 3]
+    assert vocabulary.decode([0, 1, 2, 3]) == "é\ufffda\ud800"
+    assert unescape(escape("é")) == "é"
 
 
 def test_a_stream_has_no_boundary() -> None:

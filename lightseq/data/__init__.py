@@ -2,5 +2,6 @@
 
 from .datamodule import SequenceData
 from .dataset import TextDataset
+from .fetch import fetch
 
-__all__ = ["SequenceData", "TextDataset"]
+__all__ = ["SequenceData", "TextDataset", "fetch"]

@@ -31,6 +31,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import torch
+from numpy.lib.stride_tricks import as_strided
 
 from ..types import IGNORE_INDEX, Batch
 from .store import Store
@@ -70,6 +71,11 @@ class StreamBatches:
             self.lane_length = -(-self.lane_length // window) * window
         per_rank = -(-lanes // world)
         self.starts = np.arange(rank * per_rank, (rank + 1) * per_rank) * self.lane_length
+        plain = np.asarray(tokens)[self.starts[0] :]  # a slice of a memory map takes longer than to copy a window
+        # rows that reach beyond the text's end: batch() takes from here what lies before it alone
+        shape, strides = (per_rank, self.lane_length + 1), (self.lane_length * plain.itemsize, plain.itemsize)
+        self._lanes = as_strided(plain, shape, strides, writeable=False)
+        self._fresh, self._going = torch.ones(per_rank, dtype=torch.bool), torch.zeros(per_rank, dtype=torch.bool)
 
     def __len__(self) -> int:
         return -(-self.lane_length // self.window)
@@ -78,12 +84,13 @@ class StreamBatches:
         """Window ``index`` of every lane of this rank; every epoch is alike."""
         begin = index * self.window
         steps = min(self.window, self.lane_length - begin)
+        reset = self._fresh if index == 0 or not self.carry else self._going
+        if self.starts[-1] + begin + steps < len(self.tokens):
+            ids = self._lanes[:, begin : begin + steps + 1].astype(np.int64)
+            return Batch(torch.from_numpy(ids[:, :-1]), torch.from_numpy(ids[:, 1:]), reset)
         places = (self.starts + begin)[:, None] + np.arange(steps + 1)
         ids = self.tokens[np.minimum(places, len(self.tokens) - 1)].astype(np.int64)
-        targets = ids[:, 1:]
-        if places[-1, -1] >= len(self.tokens):
-            targets = np.where(places[:, 1:] < len(self.tokens), targets, IGNORE_INDEX)
-        reset = torch.full((len(ids),), index == 0 or not self.carry)
+        targets = np.where(places[:, 1:] < len(self.tokens), ids[:, 1:], IGNORE_INDEX)
         return Batch(torch.from_numpy(ids[:, :-1]), torch.from_numpy(targets), reset)
 
 

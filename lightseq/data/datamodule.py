@@ -17,7 +17,10 @@ from .batching import BatchSource, DocumentBatches, StreamBatches
 from .dataset import TextDataset
 from .loader import SequenceLoader
 from .splitting import Array, Deal, split_documents, split_stream
-from .store import BLOCK, Store, cache_folder, open_store
+from .store import Store, cache_folder, open_store
+
+COUNTED = 1 << 24
+"""Tokens that are counted for the first one to draw: enough to know, and a large text need not be read for it."""
 
 COLD_WINDOWS = (64, 256)
 """Beside the carried state, a stream is validated in windows of so many time steps that each start afresh."""
@@ -117,14 +120,11 @@ class SequenceData(pl.LightningDataModule):
 
     @property
     def token_counts(self) -> list[int] | None:
-        """(V,) How often each token stands in the training text of a stream, from which an empty prompt draws its first
-        token; None where documents start with a boundary. Linked to the model."""
+        """(V,) How often each token stands in the training text of a stream, of which ``COUNTED`` tokens are looked at:
+        an empty prompt draws its first token so. None where documents start with a boundary. Linked to the model."""
         if self.dataset.layout == "documents":
             return None
-        counts = np.zeros(len(self.vocabulary), np.int64)
-        text = self.parts["train"]
-        for block in np.array_split(text, 1 + len(text) // BLOCK):
-            counts += np.bincount(block, minlength=len(counts))
+        counts = np.bincount(self.parts["train"][:COUNTED], minlength=len(self.vocabulary))
         return [int(count) for count in counts]
 
     def training_lanes(self, world: int) -> int:

@@ -36,6 +36,17 @@ class TextDataset(ABC):
     def download(self) -> None:
         """Fetch what ``documents`` reads; called before it, by one process of a machine at a time."""
 
+    def fingerprint(self) -> str | None:
+        """What changes whenever the documents change, told without reading them: for files, their names, sizes and
+        times (``lightseq.data.files.fingerprint``), and every option that matters. None, the default: the documents are
+        read at every start, to see whether they are those of the cache."""
+        return None
+
+    def problems(self) -> Iterable[str]:
+        """What the data doctor shows: records that were repaired or left out, each with its file and line and what was
+        done. Default: none."""
+        return ()
+
     def judge(self, texts: Sequence[str]) -> Mapping[str, float]:
         """Shares between 0 and 1 by name, of generated texts: how many are valid, say. Default: none."""
         return {}

@@ -2,17 +2,17 @@
 
 20 kB and 20 GB take the same path: documents stream by twice (once to learn the alphabet and the key, once to encode),
 the result is memory-mapped. The cache is keyed by content, so it never goes stale, and is written beside its place
-and moved there whole.
+and moved there whole. A dataset that has a ``fingerprint`` is not read again to learn that nothing has changed.
 """
 
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
-from hashlib import blake2b
+from collections.abc import Sequence
+from hashlib import blake2b, sha256
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,15 +21,13 @@ from filelock import FileLock
 from ..errors import UserError
 from ..types import Document
 from ..vocabulary import BOUNDARY, describe
+from .arrays import ArrayWriter, open_arrays
+from .blocks import Alphabet, Encoder, blocks, group_digests, note, pieces
 from .dataset import TextDataset
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when the files change: older caches are then left alone and made anew."""
 
-BLOCK = 1 << 20
-"""Tokens encoded at once: enough to amortise a NumPy call, little enough to stay in cache."""
-
-UNICODE = 0x110000
 SPLITS = ("", "train", "val", "test")
 Array = npt.NDArray[Any]
 
@@ -45,9 +43,11 @@ class Store(NamedTuple):
     offsets: Array
     """(documents + 1,) int64: document d is ``tokens[offsets[d]:offsets[d + 1]]``."""
     digests: Array
-    """(documents,) uint64, equal for equal texts."""
+    """(documents,) int64, equal for documents of one group, and for equal texts that name none."""
     splits: Array
     """(documents,) uint8, the place in ``SPLITS`` of what a document says of itself."""
+    augmented: Array
+    """(documents,) uint8, 1 for those that are for training alone."""
     label_ids: Array | None
     """int32: (N,) where every token has a label (tagging), (documents,) where a document has one (classification)."""
     tagged: bool
@@ -62,6 +62,10 @@ class Survey(NamedTuple):
     labels: list[str] | None
     tagged: bool
     documents: int
+
+
+class ChangedError(Exception):
+    """The documents are not those that were surveyed."""
 
 
 def cache_folder() -> Path:
@@ -85,29 +89,35 @@ def open_store(
     Raises:
         UserError: No text, a token or label that the given ones lack, or a cache folder that cannot be written.
     """
-    survey = survey_documents(dataset, name)
-    if vocabulary is None:
-        vocabulary = [BOUNDARY] * (dataset.layout == "documents") + survey.tokens
-    elif missing := sorted(set(survey.tokens) - set(vocabulary)):
+    memory = _memory(dataset)
+    survey = _remembered(memory) or survey_documents(dataset, name)
+    tokens = [BOUNDARY] * (dataset.layout == "documents") + survey.tokens if vocabulary is None else list(vocabulary)
+    if missing := sorted(set(survey.tokens) - set(tokens)):
         raise UserError(
-            f"dataset {name!r} has {len(missing)} tokens that the given vocabulary of {len(vocabulary)} lacks: "
+            f"dataset {name!r} has {len(missing)} tokens that the given vocabulary of {len(tokens)} lacks: "
             f"{', '.join(describe(token) for token in missing[:5])}{', ...' if len(missing) > 5 else ''}"
         )
-    if labels is None:
-        labels = survey.labels
-    elif unseen := sorted(set(survey.labels or []) - set(labels)):
+    if unseen := sorted(set(survey.labels or []) - set(survey.labels or [] if labels is None else labels)):
         raise UserError(f"dataset {name!r} has labels that the given ones lack: {', '.join(unseen[:5])}")
-    survey = survey._replace(tokens=list(vocabulary), labels=None if labels is None else list(labels))
-    key = blake2b(json.dumps([FORMAT, survey]).encode(), digest_size=16).hexdigest()
+    own = survey._replace(tokens=tokens, labels=survey.labels if labels is None else list(labels))
+    key = blake2b(json.dumps([FORMAT, dataset.layout, own]).encode(), digest_size=16).hexdigest()
     place = cache_folder() / "stores" / key
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{place}.lock"):
-            return _read(place, survey) or _write(place, dataset, name, survey)
+            store = _read(place, own) or _write(place, dataset, name, own)
+        _remember(memory, survey)
+        return store
+    except ChangedError:
+        if not _remembered(memory):
+            raise UserError(f"dataset {name!r} is broken: its documents were others the second time") from None
     except OSError as error:
         raise UserError(
             f"the cache folder {place.parent} cannot be used ({error.strerror or error}); LIGHTSEQ_CACHE names another"
         ) from error
+    assert memory is not None
+    memory.unlink()
+    return open_store(dataset, name, vocabulary, labels)
 
 
 def survey_documents(dataset: TextDataset, name: str) -> Survey:
@@ -116,23 +126,20 @@ def survey_documents(dataset: TextDataset, name: str) -> Survey:
     Raises:
         UserError: No documents, no text in them, or labels on some only.
     """
-    content = blake2b(digest_size=16)
-    seen, words, labels = np.zeros(UNICODE, bool), set[str](), set[str]()
+    content, alphabet, labels = sha256(), Alphabet(), set[str]()
     count = labelled = tagged = 0
-    for block in _blocks(dataset, name):
-        flat = _flat(block)
-        if isinstance(flat, str):
-            seen[_code_points(flat)] = True
-        else:
-            words.update(flat)
-        for document in block:
-            content.update(repr(document).encode())
-            count += 1
+    for block in blocks(dataset, name):
+        note(content, block)
+        for piece in pieces(block.tokens):
+            alphabet.add(piece)
+            content.update(piece.raw)
+        count += len(block.lengths)
+        for document in block.documents:
             if document.labels is not None:
                 labelled += 1
                 tagged += not isinstance(document.labels, str)
                 labels.update(_label_list(document, name))
-    tokens = sorted(words | {chr(point) for point in np.flatnonzero(seen)})
+    tokens = alphabet.tokens()
     if not tokens:
         raise UserError(f"dataset {name!r} is empty: {count} documents and no text in them")
     if labelled not in (0, count) or tagged not in (0, labelled):
@@ -149,67 +156,44 @@ def _label_list(document: Document, name: str) -> list[str]:
     return own
 
 
-def _documents(dataset: TextDataset, name: str) -> Iterator[str | Document]:
-    """The dataset's documents; a file that cannot be read is the user's mistake, not the plugin's.
+def _memory(dataset: TextDataset) -> Path | None:
+    """Where the survey of a dataset with this fingerprint is kept."""
+    mark = dataset.fingerprint()
+    if mark is None:
+        return None
+    kind = type(dataset)
+    key = blake2b(json.dumps([FORMAT, kind.__module__, kind.__qualname__, mark]).encode(), digest_size=16)
+    return cache_folder() / "surveys" / f"{key.hexdigest()}.json"
 
-    Raises:
-        UserError: A missing or unreadable file, or one in another encoding.
-    """
+
+def _remembered(memory: Path | None) -> Survey | None:
     try:
-        yield from dataset.documents()
-    except (OSError, UnicodeError) as error:
-        raise UserError(f"dataset {name!r} cannot be read: {error}") from error
+        return None if memory is None else Survey(*json.loads(memory.read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
 
 
-def _blocks(dataset: TextDataset, name: str) -> Iterator[list[Document]]:
-    """Documents in lists of about ``BLOCK`` tokens."""
-    block: list[Document] = []
-    size = 0
-    for document in _documents(dataset, name):
-        if not isinstance(document, str | Document):
-            raise UserError(f"dataset {name!r} is broken: a document is text or a Document, not {document!r:.80}")
-        block.append(Document(document) if isinstance(document, str) else document)
-        size += len(block[-1].tokens)
-        if size >= BLOCK:
-            yield block
-            block, size = [], 0
-    if block:
-        yield block
-
-
-def _flat(block: Sequence[Document]) -> str | list[str]:
-    if all(isinstance(document.tokens, str) for document in block):
-        return "".join([str(document.tokens) for document in block])
-    return [token for document in block for token in document.tokens]
-
-
-def _code_points(text: str) -> Array:
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
-
-
-def _digest(document: Document) -> int:
-    text = document.tokens if isinstance(document.tokens, str) else "\0".join(document.tokens)
-    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+def _remember(memory: Path | None, survey: Survey) -> None:
+    if memory is not None and not memory.exists():
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        beside = memory.with_suffix(f".{os.getpid()}")
+        beside.write_text(json.dumps(survey))
+        os.replace(beside, memory)
 
 
 def _read(place: Path, survey: Survey) -> Store | None:
     """The store at a place; None where there is none or it is damaged."""
-    try:
-        meta = json.loads((place / "meta.json").read_text())
-        tokens: Array = np.empty(0, meta["dtype"])
-        if meta["size"]:
-            tokens = np.memmap(place / "tokens.bin", dtype=meta["dtype"], mode="r", shape=(meta["size"],))
-        offsets, digests, splits = (np.load(place / f"{name}.npy") for name in ("offsets", "digests", "splits"))
-        label_ids = None if survey.labels is None else np.load(place / "label_ids.npy", mmap_mode="r")
-    except (OSError, EOFError, ValueError, KeyError, TypeError):
+    arrays = open_arrays(place)
+    if arrays is None:
         return None
-    return Store(survey.tokens, survey.labels, tokens, offsets, digests, splits, label_ids, survey.tagged)
+    return Store(survey.tokens, survey.labels, tagged=survey.tagged, **{"label_ids": None, **arrays})
 
 
 def _write(place: Path, dataset: TextDataset, name: str, survey: Survey) -> Store:
     temporary = Path(tempfile.mkdtemp(prefix="making-", dir=place.parent))
     try:
-        _encode(temporary, dataset, name, survey)
+        with ArrayWriter(temporary) as writer:
+            _encode(writer, dataset, name, survey)
         shutil.rmtree(place, ignore_errors=True)
         os.replace(temporary, place)
     finally:
@@ -219,38 +203,35 @@ def _write(place: Path, dataset: TextDataset, name: str, survey: Survey) -> Stor
     return store
 
 
-def _encode(folder: Path, dataset: TextDataset, name: str, survey: Survey) -> None:
-    """Write the arrays of a store into an empty folder."""
-    ids = {token: index for index, token in enumerate(survey.tokens)}
-    label_ids = {label: index for index, label in enumerate(survey.labels or [])}
-    dtype = np.min_scalar_type(len(ids) - 1)
-    table = np.zeros(UNICODE, dtype)
-    for token, index in ids.items():
-        if len(token) == 1:
-            table[ord(token)] = index
-    lengths, digests, splits, labels = [0], list[int](), list[int](), list[int]()
-    size = 0
-    with (folder / "tokens.bin").open("wb") as file:
-        for block in _blocks(dataset, name):
-            size += _append(file, _flat(block), table, ids)
-            for document in block:
-                lengths.append(len(document.tokens))
-                digests.append(_digest(document))
-                splits.append(SPLITS.index(document.split or ""))
-                if survey.labels is not None:
-                    labels.extend(label_ids[label] for label in _label_list(document, name))
-    np.save(folder / "offsets.npy", np.cumsum(lengths, dtype=np.int64))
-    np.save(folder / "digests.npy", np.array(digests, np.uint64))
-    np.save(folder / "splits.npy", np.array(splits, np.uint8))
-    if survey.labels is not None:
-        np.save(folder / "label_ids.npy", np.array(labels, np.int32))
-    (folder / "meta.json").write_text(json.dumps({"format": FORMAT, "dtype": dtype.name, "size": size}))
+def _encode(writer: ArrayWriter, dataset: TextDataset, name: str, survey: Survey) -> None:
+    """Write the arrays of a store.
 
-
-def _append(file: BinaryIO, flat: str | list[str], table: Array, ids: dict[str, int]) -> int:
-    if isinstance(flat, str):
-        encoded = table[_code_points(flat)]
-    else:
-        encoded = np.array([ids[token] for token in flat], table.dtype)
-    file.write(encoded.tobytes())
-    return encoded.size
+    Raises:
+        ChangedError: The documents are not those of the survey.
+    """
+    encoder, content = Encoder(survey.tokens), sha256()
+    label_ids = {label: index for index, label in enumerate(survey.labels or ())}
+    writer.append("tokens", [], encoder.dtype)
+    writer.append("offsets", [0], np.int64)
+    end = np.int64(0)
+    for block in blocks(dataset, name):
+        note(content, block)
+        for piece in pieces(block.tokens):
+            content.update(piece.raw)
+            writer.append("tokens", encoder.encode(piece), encoder.dtype)
+        offsets = end + np.cumsum(block.lengths, dtype=np.int64)
+        end = offsets[-1]
+        writer.append("offsets", offsets, np.int64)
+        # of a stream no documents are dealt, and its pieces may be anything
+        writer.append(
+            "digests", np.zeros(len(offsets)) if dataset.layout == "stream" else group_digests(block), np.int64
+        )
+        said, count = block.documents, len(offsets)
+        splits = [SPLITS.index(document.split or "") for document in said] if said else np.zeros(count)
+        writer.append("splits", splits, np.uint8)
+        writer.append("augmented", [document.augmented for document in said] if said else np.zeros(count), np.uint8)
+        if survey.labels is not None:
+            labels = [label for document in block.documents for label in _label_list(document, name)]
+            writer.append("label_ids", [label_ids.get(label, 0) for label in labels], np.int32)
+    if content.hexdigest() != survey.key:
+        raise ChangedError

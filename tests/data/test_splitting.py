@@ -11,12 +11,18 @@ from lightseq.errors import UserError
 DEAL = Deal(seed=0, val_fraction=0.1, test_fraction=0.1, fold=0)
 
 
-def store_of(texts: Sequence[str], splits: Sequence[str] | None = None) -> Store:
+def store_of(
+    texts: Sequence[str],
+    splits: Sequence[str] | None = None,
+    groups: Sequence[int] | None = None,
+    augmented: Sequence[int] | None = None,
+) -> Store:
     tokens = np.frombuffer("".join(texts).encode(), np.uint8) - 97
     offsets = np.cumsum([0, *map(len, texts)])
-    digests = np.array([crc32(text.encode()) for text in texts], np.uint64)
+    digests = np.array(groups or [crc32(text.encode()) for text in texts], np.int64)
     said = np.array([SPLITS.index(split) for split in splits or [""] * len(texts)], np.uint8)
-    return Store(list("abcdefghij"), None, tokens, offsets, digests, said, None, False)
+    extra = np.array(augmented or [0] * len(texts), np.uint8)
+    return Store(list("abcdefghij"), None, tokens, offsets, digests, said, extra, None, False)
 
 
 def names(n: int) -> list[str]:
@@ -38,6 +44,21 @@ def test_equal_texts_fall_on_one_side_every_copy() -> None:
     assert not sides["val"] & sides["test"]
     assert len(parts["val"]) == 3 * len(sides["val"])
     assert sum(map(len, parts.values())) == 180
+
+
+def test_a_group_falls_on_one_side_and_what_is_augmented_trains_alone() -> None:
+    groups = [1 + i // 3 for i in range(90)]
+    parts = split_documents(store_of(names(90), groups=groups, augmented=[0, 0, 1] * 30), DEAL, "given")
+    assert {split: len(part) for split, part in parts.items()} == {"train": 72, "val": 6, "test": 6}
+    sides = [{groups[i] for i in part} for part in parts.values()]
+    assert sum(map(len, sides)) == len(set().union(*sides)) == 30
+    assert not {i for split in ("val", "test") for i in parts[split] if i % 3 == 2}
+
+
+def test_what_is_augmented_follows_the_declared_split_of_its_group() -> None:
+    store = store_of(names(4), ["val", "", "train", "train"], [1, 1, 2, 2], [0, 1, 0, 1])
+    parts = split_documents(store, DEAL._replace(test_fraction=0.0), "given")
+    assert {split: list(part) for split, part in parts.items()} == {"train": [2, 3], "val": [0], "test": []}
 
 
 def test_the_deal_is_a_function_of_its_seed() -> None:
@@ -98,6 +119,34 @@ def test_a_stream_of_declared_documents() -> None:
     assert parts["val"].tolist() == [4, 5, 6]
     assert not len(parts["test"])
     assert np.shares_memory(parts["val"], store.tokens)
+
+
+def test_of_a_stream_what_says_nothing_is_cut_for_the_splits_that_nothing_claims() -> None:
+    store = store_of(["abcdefghij" * 3, "cd" * 5, "ee"], ["", "", "test"])
+    parts = split_stream(store, DEAL, "given")
+    assert parts["test"].tolist() == [4, 4]
+    assert (len(parts["train"]), len(parts["val"])) == (36, 4)
+    assert parts["val"].tolist() == [2, 3, 2, 3]
+    mixed = split_stream(store_of(["abc" * 10, "ff", "de"], ["", "train", "val"]), DEAL, "given")
+    assert mixed["train"].tolist() == [5, 5, *[0, 1, 2] * 9]
+    assert mixed["test"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("splits", [None, ["train", "val"]])
+def test_a_stream_has_no_folds(splits: list[str] | None) -> None:
+    with pytest.raises(UserError, match=r"data\.fold 1: a stream is cut by position"):
+        split_stream(store_of(["abcd", "efgh"], splits), DEAL._replace(fold=1), "given")
+
+
+@pytest.mark.parametrize("tagged", [True, False])
+def test_a_label_that_training_never_shows(tagged: bool) -> None:
+    store = store_of(["ab", "ba", "abc", "cab"], ["train", "train", "val", "test"])
+    ids = [0, 1, 0, 1, 0, 1, 1, 1, 2, 0] if tagged else [0, 1, 0, 2]
+    store = store._replace(labels=["x", "y", "z"], label_ids=np.array(ids, np.int32), tagged=tagged)
+    with pytest.raises(UserError, match="'given': label 'z' of test document 'cab' stands in no training document"):
+        split_documents(store, DEAL, "given")
+    assert store.label_ids is not None
+    split_documents(store._replace(label_ids=store.label_ids % 2), DEAL, "given")
 
 
 def test_a_stream_without_anything_to_predict() -> None:

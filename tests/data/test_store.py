@@ -1,4 +1,3 @@
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -56,9 +55,12 @@ def test_the_smallest_integers_that_hold_the_vocabulary() -> None:
 def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     documents = ["abc", "d" * 50, "", "e"]
     whole = open_store(Given(documents), "given")
-    monkeypatch.setattr("lightseq.data.store.BLOCK", 2)
+    monkeypatch.setattr("lightseq.data.blocks.BLOCK", 2)
     monkeypatch.setenv("LIGHTSEQ_CACHE", str(cache_folder() / "other"))
-    assert texts(open_store(Given(documents), "given")) == texts(whole) == documents
+    pieces = open_store(Given(documents), "given")
+    assert texts(pieces) == texts(whole) == documents
+    assert isinstance(pieces.tokens, np.memmap)
+    assert pieces.tokens.filename != whole.tokens.filename
 
 
 def test_the_second_time_is_not_encoded_again() -> None:
@@ -75,12 +77,25 @@ def test_other_content_is_another_cache() -> None:
 
 
 @pytest.mark.parametrize("length", [0, 1])
-@pytest.mark.parametrize("damage", ["tokens.bin", "offsets.npy", "meta.json"])
+@pytest.mark.parametrize("damage", ["tokens.bin", "offsets.bin", "arrays.json"])
 def test_a_damaged_cache_is_made_anew(damage: str, length: int) -> None:
     open_store(Given(["abc", "d"]), "given")
     (place,) = (path.parent for path in cache_folder().rglob(damage))
     (place / damage).write_bytes((place / damage).read_bytes()[:length])
     assert texts(open_store(Given(["abc", "d"]), "given")) == ["abc", "d"]
+
+
+@pytest.mark.parametrize("array", ["tokens", "offsets", "splits"])
+def test_a_flipped_bit_is_seen(array: str) -> None:
+    documents = [Document("abc", split="train"), Document("d", split="val")]
+    open_store(Given(documents), "given")
+    (file,) = cache_folder().rglob(f"{array}.bin")
+    content = bytearray(file.read_bytes())
+    content[0] ^= 1
+    file.write_bytes(content)
+    store = open_store(Given(documents), "given")
+    assert texts(store) == ["abc", "d"]
+    assert store.splits.tolist() == [1, 2]
 
 
 def test_nothing_is_left_when_reading_fails_half_way() -> None:
@@ -90,9 +105,66 @@ def test_nothing_is_left_when_reading_fails_half_way() -> None:
             if self.calls > 1:
                 raise RuntimeError("the disk is gone")
 
-    with pytest.raises(RuntimeError, match="the disk is gone"):
+    with pytest.raises(UserError, match=r"'given' is broken: Breaks\.documents\(\) raises RuntimeError: the disk"):
         open_store(Breaks(["abc"]), "given")
     assert [path for path in cache_folder().rglob("*") if path.is_file() and path.suffix != ".lock"] == []
+
+
+def test_documents_that_are_others_the_second_time() -> None:
+    class Restless(Given):
+        def documents(self) -> Iterable[str]:
+            self.calls += 1
+            return ["abc", "d" * self.calls]
+
+    with pytest.raises(UserError, match="'given' is broken: its documents were others the second time"):
+        open_store(Restless([]), "given")
+
+
+class Marked(Given):
+    """With a fingerprint."""
+
+    mark = "one"
+
+    def fingerprint(self) -> str:
+        return self.mark
+
+
+def test_what_has_a_fingerprint_is_not_read_again() -> None:
+    first, again, other = Marked(["abc"]), Marked(["abc"]), Marked(["abcd"])
+    open_store(first, "given")
+    assert texts(open_store(again, "given")) == ["abc"]
+    assert (first.calls, again.calls) == (2, 0)
+    other.mark = "two"
+    assert texts(open_store(other, "given")) == ["abcd"]
+
+
+def test_a_fingerprint_that_did_not_tell_is_not_believed_where_it_shows() -> None:
+    open_store(Marked(["abc"]), "given")
+    for place in cache_folder().glob("stores/*/"):
+        (place / "arrays.json").unlink()
+    assert texts(open_store(Marked(["xy"]), "given")) == ["xy"]
+    assert texts(open_store(Marked(["xy"]), "given")) == ["xy"]
+
+
+def test_a_damaged_survey_is_made_anew() -> None:
+    open_store(Marked(["abc"]), "given")
+    (survey,) = cache_folder().glob("surveys/*.json")
+    survey.write_text(survey.read_text()[:-3])
+    again = Marked(["abc"])
+    assert texts(open_store(again, "given")) == ["abc"]
+    assert again.calls == 1
+
+
+def test_groups_and_what_is_augmented() -> None:
+    documents = [Document("ab", group="one"), Document("b", group="one", augmented=True), Document("ab"), "ab"]
+    store = open_store(Given(documents), "given")
+    assert store.digests[0] == store.digests[1] != store.digests[2] == store.digests[3]
+    assert store.augmented.tolist() == [0, 1, 0, 0]
+
+
+def test_a_split_that_is_none() -> None:
+    with pytest.raises(UserError, match="a split is train, val or test, not 'dev'"):
+        open_store(Given([Document("ab", split="dev")]), "given")  # type: ignore[arg-type]
 
 
 def test_a_given_vocabulary_rules() -> None:
@@ -153,9 +225,3 @@ def test_equal_texts_have_equal_digests() -> None:
     digests = open_store(Given(["ab", "b", "ab", ""]), "given").digests
     assert digests[0] == digests[2]
     assert len(set(digests.tolist())) == 3
-
-
-def test_meta_is_plain(tmp_path: Path) -> None:
-    open_store(Given(["abc"]), "given")
-    (meta,) = cache_folder().rglob("meta.json")
-    assert json.loads(meta.read_text()) == {"format": 1, "dtype": "uint8", "size": 3}

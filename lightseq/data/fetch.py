@@ -1,0 +1,101 @@
+"""Files from the network: pinned, verified, cached, and found again without one."""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from filelock import FileLock
+
+from ..errors import UserError
+from .store import cache_folder
+
+TIMEOUT = 10
+"""Seconds without an answer that count as no network."""
+
+
+def fetch(name: str, url: str, sha256: str) -> Path:
+    """The local copy of a file, downloaded where there is none yet.
+
+    It is looked for in the folder that ``LIGHTSEQ_DATA`` names, then in ``data`` of the cache folder, and downloaded
+    into the first of them that can be written, by one process at a time. A download that is not the file that was
+    meant is kept beside its place for a look, with ``.refused`` at the end of its name.
+
+    Args:
+        name: What the file is called here.
+        url: Where it comes from.
+        sha256: Of its content, hexadecimal.
+
+    Raises:
+        UserError: No network, another content than was meant, or no folder that can be written.
+    """
+    for folder in _folders():
+        path = folder / name
+        if path.is_file():
+            digest = _digest(path)
+            if digest == sha256:
+                return path
+            if folder != _own_folder():  # a file of the user's: neither trained on nor touched
+                raise UserError(
+                    f"{path} is another file than {url}: its SHA-256 is {digest}, not {sha256}. Move it away, or train "
+                    f"on it as your own: --data.dataset_args.path {path}"
+                )
+    folder = _writable()
+    with FileLock(_own_folder() / f"{name}.lock"):
+        path = folder / name
+        if not (path.is_file() and _digest(path) == sha256):
+            _download(path, url, sha256)
+    return path
+
+
+def _own_folder() -> Path:
+    return cache_folder() / "data"
+
+
+def _folders() -> list[Path]:
+    given = os.environ.get("LIGHTSEQ_DATA")
+    return [Path(given), _own_folder()] if given else [_own_folder()]
+
+
+def _writable() -> Path:
+    """The first folder that takes a file; the lock is in the user's own in any case."""
+    try:
+        _own_folder().mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"the cache folder {_own_folder()} cannot be used ({error.strerror}); LIGHTSEQ_CACHE names another"
+        ) from error
+    return next((folder for folder in _folders() if os.access(folder, os.W_OK)), _own_folder())
+
+
+def _download(path: Path, url: str, sha256: str) -> None:
+    """Beside its place first, and moved there when it is whole and what was meant."""
+    from pooch import HTTPDownloader
+    from requests import RequestException
+
+    handle, beside = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".part", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=TIMEOUT)(url, file, None)
+        digest = _digest(Path(beside))
+        if digest == sha256:
+            os.replace(beside, path)
+            return
+        refused = path.with_name(f"{path.name}.refused")
+        os.replace(beside, refused)
+        raise UserError(
+            f"{url} gave another file than was meant: its SHA-256 is {digest}, not {sha256}. It is kept as {refused}"
+        )
+    except (RequestException, OSError) as error:
+        raise UserError(
+            f"{path.name} is not here and cannot be downloaded ({type(error).__name__}). Get it by hand from {url} "
+            f"(SHA-256 {sha256}): put it at {_folders()[0] / path.name}, or name it with --data.dataset_args.path"
+        ) from error
+    finally:
+        Path(beside).unlink(missing_ok=True)
+
+
+def _digest(path: Path) -> str:
+    from pooch import file_hash
+
+    return str(file_hash(str(path)))
