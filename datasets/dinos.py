@@ -1,16 +1,54 @@
-"""Names of dinosaurs."""
+"""Names of dinosaurs, and the branch of their tree."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.resources import files
+from typing import Literal
 
-from ..data import TextDataset
+from ..data import TextDataset, fetch
+from ..types import Document
+
+COURSE = (
+    "dinos.txt",
+    "https://raw.githubusercontent.com/prateekb1912/dinosaur-island/881521c/dinos.txt",
+    "ad6465621cf56c08f71d4fbb40cf7eab763f9df42c54cc460d6c4d86e9c927fb",
+)
 
 
 class Dinos(TextDataset):
-    """Genus names of dinosaurs, lower case, one document each; embedded, so no network is needed."""
+    """Genus names of dinosaurs, lower case, one document each.
+
+    Args:
+        source: ``embedded``, 1,339 names that come with the package and need no network; or ``course``, the 1,536 of
+            the Coursera assignment, downloaded.
+    """
 
     prompts: Sequence[str] = ("", "tri", "mega")
 
+    def __init__(self, source: Literal["embedded", "course"] = "embedded") -> None:
+        self.source = source
+
+    def download(self) -> None:
+        if self.source == "course":
+            fetch(*COURSE)
+
     def documents(self) -> list[str]:
-        """About a thousand names in alphabetical order; the data card is in ``datasets/README.md``."""
-        return files(__package__).joinpath("dinos.txt").read_text(encoding="ascii").split()
+        """The names; where they come from is in ``datasets/README.md``."""
+        if self.source == "course":
+            return fetch(*COURSE).read_text(encoding="ascii").lower().split()
+        return [name for name, _ in _embedded()]
+
+
+class DinoClades(TextDataset):
+    """Genus names of dinosaurs, each with its clade: theropod, sauropodomorph or ornithischian; embedded."""
+
+    def documents(self) -> Iterable[Document]:
+        """The names whose place is not disputed."""
+        for name, clade in _embedded():
+            if clade:
+                yield Document(name, clade)
+
+
+def _embedded() -> list[tuple[str, str]]:
+    """Name and clade; an empty one where the place of the genus is disputed."""
+    lines = files(__package__).joinpath("dinos.tsv").read_text(encoding="ascii").splitlines()
+    return [(name, clade) for name, _, clade in (line.partition("\t") for line in lines)]

@@ -40,7 +40,7 @@ def test_the_wheel_holds_the_mapped_folders_and_nothing_else(wheel: set[str]) ->
             "lightseq/backbones/recurrent.py",
             "lightseq/data/store.py",
         ),
-        *("lightseq/datasets/dinos.py", "lightseq/datasets/dinos.txt", "lightseq/callbacks/sample_text.py"),
+        *("lightseq/datasets/dinos.py", "lightseq/datasets/dinos.tsv", "lightseq/callbacks/sample_text.py"),
         "lightseq/configs/dinos.yaml",
     } <= wheel
     assert {name.partition("/")[0].partition("-")[0] for name in wheel} == {"lightseq", "lightseq_rnn"}

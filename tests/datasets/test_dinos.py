@@ -3,7 +3,7 @@ import re
 from pathlib import Path
 
 import pytest
-from lightseq.datasets.dinos import Dinos
+from lightseq.datasets.dinos import DinoClades, Dinos
 
 from lightseq.data import SequenceData
 
@@ -28,11 +28,24 @@ def test_its_prompts_are_known() -> None:
     assert all(set(prompt) <= letters for prompt in Dinos().prompts)
 
 
-@pytest.mark.skipif(
-    not Path(os.environ.get("LIGHTSEQ_DATA", ""), "dinos.txt").is_file(), reason="LIGHTSEQ_DATA has no dinos.txt"
-)
-def test_the_list_is_another_than_the_courses() -> None:
-    course = set(Path(os.environ["LIGHTSEQ_DATA"], "dinos.txt").read_text().lower().split())
-    names = set(Dinos().documents())
-    assert len(names - course) > 100
-    assert len(course - names) > 100
+def test_the_clades() -> None:
+    documents = list(DinoClades().documents())
+    assert {document.labels for document in documents} == {"theropod", "sauropodomorph", "ornithischian"}
+    clades = {document.tokens: document.labels for document in documents}
+    assert clades["velociraptor"] == "theropod"
+    assert clades["brachiosaurus"] == "sauropodomorph"
+    assert clades["triceratops"] == "ornithischian"
+    assert set(clades) < set(Dinos().documents())
+    assert len(documents) == 1331
+
+
+HERE = Path(os.environ.get("LIGHTSEQ_DATA", ""), "dinos.txt")
+
+
+@pytest.mark.skipif(not HERE.is_file(), reason="LIGHTSEQ_DATA has no dinos.txt")
+def test_the_courses_list_is_another() -> None:
+    course, names = Dinos("course").documents(), Dinos().documents()
+    assert (len(course), len(set(course))) == (1536, 1524)
+    assert course == HERE.read_text().lower().split()
+    assert len(set(names) - set(course)) > 100
+    assert len(set(course) - set(names)) > 100

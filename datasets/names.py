@@ -1,0 +1,24 @@
+"""First names."""
+
+from collections.abc import Sequence
+
+from ..data import TextDataset, fetch
+
+FILE = (
+    "names.txt",
+    "https://raw.githubusercontent.com/karpathy/makemore/988aa59e4d8fefa526d06f3b453ad116258398d4/names.txt",
+    "0a30b5557f192f32ab962680889aac5f6fda0f4cecf40a6d0b5694f58ea8cc4d",
+)
+
+
+class Names(TextDataset):
+    """The 32,033 first names of makemore, lower case, one document each; downloaded."""
+
+    prompts: Sequence[str] = ("", "an", "jo")
+
+    def download(self) -> None:
+        fetch(*FILE)
+
+    def documents(self) -> list[str]:
+        """The names, the most frequent first, and what stands twice twice."""
+        return fetch(*FILE).read_text(encoding="ascii").split()
