@@ -92,7 +92,7 @@ class SequenceSystem(pl.LightningModule):
         documents = self.vocabulary.boundary is not None and labels is None
         if loss == "document" and self.vocabulary.boundary is None:
             raise UserError("model.loss document needs documents: a stream has none, its loss is the mean")
-        self.metrics = nn.ModuleList(TokenMetrics(lengths, documents) for _ in EVALUATIONS)
+        self.metrics = nn.ModuleList(TokenMetrics(lengths, documents, len(labels or ())) for _ in EVALUATIONS)
         self._train_state: State | None = None
         self._eval_state: State | None = None
         self._logged_update = 0
@@ -164,13 +164,12 @@ class SequenceSystem(pl.LightningModule):
         self._log_evaluation("test")
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """For each time step the likeliest output, (B, T) ids, and the nats of the target, (B, T), 0 where nothing is
-        scored; with them the batch's own ``targets`` and ``reset``."""
-        logits = self._continue(batch, batch_idx)
-        nats = nn.functional.cross_entropy(
-            logits.float().transpose(1, 2), batch.targets, ignore_index=IGNORE_INDEX, reduction="none"
-        )
-        return {"predicted": logits.argmax(-1), "nats": nats, "targets": batch.targets, "reset": batch.reset}
+        """By time step, (B, T) each: the likeliest output (``predicted``, an id), its ``probability``, and the target's
+        ``nats``, 0 where nothing is scored; with them what the batch holds."""
+        chances = self._continue(batch, batch_idx).float().log_softmax(-1)
+        nats = nn.functional.nll_loss(chances.mT, batch.targets, ignore_index=IGNORE_INDEX, reduction="none")
+        best, predicted = chances.max(-1)
+        return {"predicted": predicted, "probability": best.exp(), "nats": nats, **batch._asdict()}
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The optimiser, weight decay on matrices alone, and a schedule that counts updates."""

@@ -3,15 +3,12 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from ..callbacks import markup
 from ..checkpoint import load_trained
 from ..data import SequenceData
 from ..sampling import generate
 from ..system import SequenceSystem
-from ..types import IGNORE_INDEX
-from ..vocabulary import Vocabulary
 
 SAMPLES = 10
 
@@ -77,32 +74,6 @@ def print_values(parts: Sequence[Mapping[str, float]]) -> None:
     values = {name: value for part in parts for name, value in part.items()}
     for name in sorted(values):
         print(f"{name:24}  {values[name]:.6f}")
-
-
-def print_predictions(batches: Any, system: SequenceSystem) -> None:
-    """A line a document of the test split: nats a token, a tab, the text; of a labelled one the predicted labels."""
-    names = system.labels
-    rows: list[tuple[list[float], list[int]]] = []
-    lanes: list[int] = []
-    for batch in batches or []:
-        if len(lanes) != len(batch["reset"]):
-            lanes = [-1] * len(batch["reset"])
-        for row, reset in enumerate(batch["reset"].tolist()):
-            scored = batch["targets"][row] != IGNORE_INDEX
-            if reset:
-                lanes[row] = len(rows)
-                rows.append(([], []))
-            nats, ids = rows[lanes[row]]
-            nats += batch["nats"][row][scored].tolist()
-            ids += batch["predicted" if names else "targets"][row][scored].tolist()
-    for nats, ids in rows:
-        if nats:
-            text = "\t".join(names[i] for i in ids) if names else _one_line(system.vocabulary, ids)
-            print(f"{sum(nats) / len(nats):.4f}\t{text}")
-
-
-def _one_line(vocabulary: Vocabulary, ids: Sequence[int]) -> str:
-    return vocabulary.decode(ids).replace("\t", " ").replace("\n", "\\n")
 
 
 def _shown(folder: str) -> str:

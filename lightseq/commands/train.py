@@ -17,6 +17,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from .. import config, registry
+from ..callbacks.confusion import ConfusionMatrix
 from ..callbacks.progress import RunProgress
 from ..callbacks.results import Results
 from ..callbacks.throughput import Throughput
@@ -26,7 +27,8 @@ from ..errors import UserError
 from ..system import SequenceSystem
 from .arguments import read_command_line
 from .parser import BEST, LINKS, TRAINER_DEFAULTS, SettingsParser, add_house_arguments, check_known, check_numbers
-from .report import describe, print_predictions, print_results, print_values
+from .predictions import print_predictions
+from .report import describe, print_results, print_values
 from .run_folder import RunConfig, check_unfinished, claim_version, drop_unused, last_checkpoint
 
 UNTRUE_HERE = (
@@ -136,6 +138,7 @@ class SequenceCLI(LightningCLI):
             house.append(RunProgress())
         if fitting:
             house += [Throughput(), self.callback("sampling"), self.results]
+            house += [ConfusionMatrix()] * (self.model.labels is not None)
             validates = settings["limit_val_batches"] != 0
             if settings["enable_checkpointing"] is not False:
                 house += [self.callback("checkpoint")] * validates + [self.last]
@@ -156,7 +159,8 @@ class SequenceCLI(LightningCLI):
         """Lightning's own, in a run folder; an interrupted one says where its checkpoint is."""
         if self.house_logger and not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             root = Path(self._get(self.config_init, "trainer")["default_root_dir"] or "runs")
-            name = re.sub(r"\W+", "_", self.datamodule.dataset_name)
+            own = registry.split_file(self.datamodule.dataset_name)
+            name = re.sub(r"\W+", "_", own[1] if own else self.datamodule.dataset_name)
             version = claim_version(root / name) if self.trainer.is_global_zero else None
             self.trainer.logger = TensorBoardLogger(root, name, version, default_hp_metric=False)
         try:
@@ -198,7 +202,8 @@ class SequenceCLI(LightningCLI):
 
     def predict(self, **kwargs: Any) -> None:
         """Lightning's own would throw the predictions away."""
-        print_predictions(self.trainer.predict(**kwargs), self.model)
+        batches: Any = self.trainer.predict(**kwargs) or []
+        print_predictions(batches, self.model.vocabulary, self.model.labels, self.datamodule.store.tagged)
 
 
 def note(text: str) -> None:
