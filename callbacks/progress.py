@@ -129,6 +129,8 @@ def _numbers(trainer: pl.Trainer) -> str:
     values = trainer.callback_metrics
     unit = "bpc" if "val/bpc" in values or "train/bpc" in values else "loss"
     words = [f"{s}/{unit} {float(values[f'{s}/{unit}']):.3f}" for s in ("train", "val") if f"{s}/{unit}" in values]
+    if unit == "loss" and "val/accuracy" in values:
+        words.append(f"val/accuracy {float(values['val/accuracy']):.3f}")
     if "train/tokens_per_second" in values:
         words.append(f"{float(values['train/tokens_per_second']):,.0f} tokens/s")
     return ", ".join(words)

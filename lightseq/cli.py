@@ -12,7 +12,7 @@ VERBS = {
     "fit": ("train", "train a model: lightseq fit --config dinos"),
     "validate": ("train", "score a checkpoint on the validation split"),
     "test": ("train", "score a checkpoint on the test split"),
-    "predict": ("train", "print how surprising each test document is to a checkpoint"),
+    "predict": ("train", "print what a checkpoint makes of each test document, tab-separated"),
     "sample": ("sample", "generate text from a run or a checkpoint"),
     "datasets": ("datasets", "list the installed datasets"),
     "configs": ("configs", "list the shipped recipes, or print one"),

@@ -15,7 +15,11 @@ ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
 def print_predictions(
-    batches: Iterable[Mapping[str, Tensor]], vocabulary: Vocabulary, labels: Sequence[str] | None, tagged: bool
+    batches: Iterable[Mapping[str, Tensor]],
+    order: Sequence[int] | None,
+    vocabulary: Vocabulary,
+    labels: Sequence[str] | None,
+    tagged: bool,
 ) -> None:
     r"""A record a document: nats a token and the text; with labels the text, its label, the likeliest one, and the
     probability of that. Of tagged documents a record a token, and a blank line between documents.
@@ -24,6 +28,8 @@ def print_predictions(
 
     Args:
         batches: What ``SequenceSystem.predict_step`` returned, in order.
+        order: The number of each document that the batches begin, as ``DocumentBatches.begun`` has it: they are printed
+            by number. None of a stream.
         vocabulary: The tokens.
         labels: The names of the labels; None of a language model.
         tagged: Whether a token has a label, rather than a document.
@@ -32,7 +38,7 @@ def print_predictions(
         print("nats\ttext")
     else:
         print("token" if tagged else "text", "label", "predicted", "probability", sep="\t")
-    for number, steps in enumerate(_documents(batches)):
+    for number, steps in enumerate(_documents(batches, order)):
         if tagged and number:
             print()
         for record in _records(steps, vocabulary, labels, tagged):
@@ -53,7 +59,7 @@ def _records(
         yield text, labels[label], labels[likeliest], f"{share:.4f}"
 
 
-def _documents(batches: Iterable[Mapping[str, Tensor]]) -> Iterator[dict[str, Tensor]]:
+def _documents(batches: Iterable[Mapping[str, Tensor]], order: Sequence[int] | None) -> Iterator[dict[str, Tensor]]:
     """By document the values of all its time steps, (T,) each, its windows joined. A row goes on in the next batch
     until that says otherwise; one in which nothing is scored is of no document."""
     found: list[list[dict[str, Tensor]]] = []
@@ -64,7 +70,8 @@ def _documents(batches: Iterable[Mapping[str, Tensor]]) -> Iterator[dict[str, Te
                 rows[row] = []
                 found.append(rows[row])
             rows[row].append({name: batch[name][row] for name in STEPS})
-    for windows in found:
+    for index in sorted(range(len(found)), key=order.__getitem__ if order else None):
+        windows = found[index]
         steps = {name: torch.cat([window[name] for window in windows]) for name in STEPS}
         if (steps["targets"] != IGNORE_INDEX).any():
             yield steps

@@ -4,6 +4,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from ..callbacks import markup
 from ..checkpoint import load_trained
 from ..data import SequenceData
@@ -22,7 +24,8 @@ def describe(data: SequenceData, system: SequenceSystem) -> str:
     parameters = sum(p.numel() for p in system.parameters())
     shape = f"{settings['backbone']} {settings['hidden_size']} x {settings['num_layers']}"
     lines = [
-        f"data   {data.dataset_name}: {sizes} {unit}, {len(data.vocabulary)} tokens in the vocabulary",
+        f"data   {data.dataset_name}: {sizes} {unit}, {len(data.vocabulary)} tokens in the vocabulary"
+        + (f", {len(data.labels)} labels" if data.labels else ""),
         f"model  {shape}: {parameters:,} parameters",
     ]
     rows = data.training_lanes(1) if stream else min(data.batch_size, len(data.parts["train"]))
@@ -30,6 +33,10 @@ def describe(data: SequenceData, system: SequenceSystem) -> str:
         lines.append(
             f"note   the text is short: batches of {rows}, in place of the {data.batch_size} of data.batch_size"
         )
+    if data.labels and not data.store.tagged:
+        longer = int((np.diff(data.store.offsets) + 1 > data.window).sum())
+        if longer:
+            lines.append(f"note   {longer:,} documents are longer than data.window: their last window alone teaches")
     return "\n".join(lines)
 
 
@@ -61,12 +68,16 @@ def print_results(
             print(f"\ncheckpoint: {path}")
         return
     folder = _shown(folder)
-    print(f"\nin {folder}: config.yaml, hparams.yaml, checkpoints/, samples.jsonl, TensorBoard events")
+    samples = "samples.jsonl, " if language_model else ""
+    print(f"\nin {folder}: config.yaml, hparams.yaml, checkpoints/, {samples}TensorBoard events")
     if path:
         print("next:")
         if language_model:
             print(f"  lightseq sample {shlex.quote(folder)} --temperature 0.5,0.8,1.0 --n 5")
-        print(f"  tensorboard --logdir {shlex.quote(str(Path(folder).parent.parent))} --samples_per_plugin text=1000")
+        else:
+            print(f"  lightseq predict --ckpt_path {shlex.quote(folder)}")
+        kept = "text=1000" if language_model else "images=100"
+        print(f"  tensorboard --logdir {shlex.quote(str(Path(folder).parent.parent))} --samples_per_plugin {kept}")
 
 
 def print_values(parts: Sequence[Mapping[str, float]]) -> None:

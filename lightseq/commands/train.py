@@ -23,6 +23,7 @@ from ..callbacks.results import Results
 from ..callbacks.throughput import Throughput
 from ..checkpoint import find_checkpoint, read_checkpoint
 from ..data import SequenceData
+from ..data.batching import DocumentBatches
 from ..errors import UserError
 from ..system import SequenceSystem
 from .arguments import read_command_line
@@ -203,7 +204,9 @@ class SequenceCLI(LightningCLI):
     def predict(self, **kwargs: Any) -> None:
         """Lightning's own would throw the predictions away."""
         batches: Any = self.trainer.predict(**kwargs) or []
-        print_predictions(batches, self.model.vocabulary, self.model.labels, self.datamodule.store.tagged)
+        source = self.datamodule.predict_dataloader().source
+        order = source.begun() if isinstance(source, DocumentBatches) else None
+        print_predictions(batches, order, self.model.vocabulary, self.model.labels, self.datamodule.store.tagged)
 
 
 def note(text: str) -> None:

@@ -141,6 +141,16 @@ class DocumentBatches:
         own = slice(self.rank, None, self.world)
         return self._gather(documents[own], piece[own])
 
+    def begun(self) -> list[int]:
+        """The numbers of the documents in the order in which the rows of the first epoch's batches begin them, on all
+        ranks; -1 for a row that has none."""
+        return [
+            int(self.documents[document]) if document >= 0 else -1
+            for documents, pieces in self._plan(0)
+            for document, piece in zip(documents, pieces, strict=True)
+            if piece == 0
+        ]
+
     def _plan(self, epoch: int) -> list[tuple[Array, Array]]:
         """For each batch the documents of all ranks' rows (-1: none) and which window of them."""
         n = len(self.documents)

@@ -151,7 +151,9 @@ class SequenceData(pl.LightningDataModule):
             UserError: The dataset has none.
         """
         if not len(self.parts["test"]):
-            raise UserError(f"dataset {self.dataset_name!r} has no test split; data.test_fraction makes one")
+            raise UserError(
+                f"dataset {self.dataset_name!r} has no test split; data.test_fraction makes one where it says none itself"
+            )
         return self._evaluation("test")
 
     def predict_dataloader(self) -> SequenceLoader:

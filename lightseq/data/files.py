@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -64,20 +65,20 @@ def chunks(file: str, encoding: str = "utf-8", errors: str = "strict", nul: bool
     Raises:
         UserError: An unknown encoding, a file that cannot be read, bytes that do not decode (with line and byte).
     """
-    decoder = io.IncrementalNewlineDecoder(_decoder(encoding, errors), translate=True)
-    line, read, begun = 1, 0, False
-    for piece in _pieces(file):
+    decoder = _decoder(encoding, errors)
+    read, begun = 0, False
+    for number, piece in enumerate(_pieces(file)):
         try:
             text = decoder.decode(piece, final=not piece)  # type: ignore[arg-type]  # it hands the bytes to ours
         except UnicodeError as error:
+            line = 1 + _lines_before(number, file, encoding, errors)
             raise UserError(f"{file}, {_undecodable(error, encoding, line, read, len(piece))}") from None
         read += len(piece)
         if not begun and text:
             text, begun = text.removeprefix("\ufeff"), True
         if not nul and "\0" in text:
-            line += text.count("\n", 0, text.index("\0"))
+            line = 1 + _lines_before(number, file, encoding, errors) + text.count("\n", 0, text.index("\0"))
             raise UserError(f"{file}, line {line}: a NUL character; this is no text, or not {encoding}")
-        line += text.count("\n")
         if text:
             yield text
 
@@ -142,11 +143,17 @@ def _pieces(file: str) -> Iterator[bytes]:
     yield b""
 
 
-def _decoder(encoding: str, errors: str) -> codecs.IncrementalDecoder:
+def _decoder(encoding: str, errors: str) -> io.IncrementalNewlineDecoder:
     try:
-        return codecs.getincrementaldecoder(encoding)(errors)
+        return io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding)(errors), translate=True)
     except LookupError:
         raise UserError(f"no encoding called {encoding!r}; utf-8, latin-1 and utf-16 are some") from None
+
+
+def _lines_before(pieces: int, file: str, encoding: str, errors: str) -> int:
+    """Line ends in a file's first pieces: counted for a message alone."""
+    decoder = _decoder(encoding, errors)
+    return sum(decoder.decode(piece).count("\n") for piece in islice(_pieces(file), pieces))  # type: ignore[arg-type]
 
 
 def _undecodable(error: UnicodeError, encoding: str, line: int, read: int, size: int) -> str:

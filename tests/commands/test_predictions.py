@@ -45,7 +45,7 @@ def test_a_classified_document_a_row(run: Run, tiny: str, vowels: str) -> None:
     data = SequenceData(vowels, {"tagged": False})
     offsets, tokens = data.store.offsets, data.store.tokens
     texts = ["".join(data.vocabulary[i] for i in tokens[offsets[d] : offsets[d + 1]]) for d in data.parts["test"]]
-    assert sorted(row[0] for row in rows) == sorted(texts)
+    assert [row[0] for row in rows] == texts
     trained = load_trained("runs/vowels/version_0")
     assert trained.labels is not None
     for text, label, guess, share in rows:

@@ -1,0 +1,137 @@
+"""Tunes in ABC notation."""
+
+import re
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from ..data import TextDataset, fetch, files
+from ..errors import UserError
+from ..types import Document
+from .abc_notation import TransposeError, music, transpose
+from .abc_tunes import Tune, read_tunes, without
+
+VERSION = 1
+"""Raise it when the same files give other documents: caches made before are then left alone."""
+
+IRISH = (
+    "irish.abc",
+    "https://raw.githubusercontent.com/aamini/introtodeeplearning/fd8023c7804bd352fc7212ac3aa587bd90912653/"
+    "mitdeeplearning/data/irish.abc",
+    "df3782d5f7b5a2f4c66aa7c13f13008d5f48757b3f5f51620cd6c1ceb2c53023",
+)
+"""Name, address and SHA-256."""
+
+FOLDERS = {"oneill": "oneills1850", "ryan": "ryansMammoth"}
+"""Where the music21 package keeps them, in its folder ``corpus``."""
+
+LETTERS = frozenset("ABCDFGHIKLMNOPQRSTUVWXZmrsw")
+"""Fields of the ABC music standard 2.1, section 3."""
+
+FARTHEST = 12
+
+
+class Abc(TextDataset):
+    """Tunes in ABC notation, one document each.
+
+    Tunes of the same music under different titles, or in different keys, are one group, and so are two transcriptions
+    of one number of O'Neill's book: they fall on one side of the split.
+
+    Args:
+        source: ``irish``: the file of the MIT course, downloaded. ``oneill``, ``ryan``: collections that the music21
+            package carries.
+        path: A file, folder, glob or URL of your own, in place of ``source``.
+        drop_headers: Letters of fields to leave out, like X and Z.
+        transpose: Semitones. To each tune, the same in these other keys, to train on alone.
+        encoding: Of your own files.
+
+    Raises:
+        UserError: A letter that is none, or K; an interval of none or of more than an octave; a collection that is not
+            installed; on reading, files without a tune.
+    """
+
+    prompts: Sequence[str] = ("", "X:1\nT:")
+
+    def __init__(
+        self,
+        source: Literal["irish", "oneill", "ryan"] = "irish",
+        path: str | None = None,
+        drop_headers: list[str] | None = None,
+        transpose: list[int] | None = None,
+        encoding: str = "utf-8",
+    ) -> None:
+        for letter in drop_headers or ():
+            if letter == "K":
+                raise UserError("drop_headers: K, the key, is needed to read the notes")
+            if letter not in LETTERS:
+                raise UserError(f"drop_headers: {letter!r} is no ABC field; they are letters like X, T, Z")
+        for semitones in transpose or ():
+            if not 0 < abs(semitones) <= FARTHEST:
+                raise UserError(f"transpose: {semitones} semitones; -{FARTHEST} to {FARTHEST} are possible, and not 0")
+        self.source, self.path, self.encoding = source, path, encoding if path else "utf-8"
+        self.drop, self.semitones = frozenset(drop_headers or ()), sorted(set(transpose or ()))
+        begin = [line for line in ("X:1", "T:") if line[0] not in self.drop]
+        self.prompts = ("",) if path or not begin else ("", "\n".join(begin))
+
+    def download(self) -> None:
+        """The file of the MIT course, where that is the source."""
+        self._files()
+
+    def documents(self) -> Iterator[Document]:
+        """The tunes in the order of the files, each followed by itself in other keys."""
+        return self._documents([])
+
+    def fingerprint(self) -> str | None:
+        """Of the files and of every option."""
+        return files.fingerprint(self._files(), VERSION, self.encoding, sorted(self.drop), self.semitones)
+
+    def problems(self) -> list[str]:
+        """What was mended, tunes that were left out, and those that have no other key."""
+        notes: list[str] = []
+        for _ in self._documents(notes):
+            pass
+        return notes
+
+    def _documents(self, notes: list[str]) -> Iterator[Document]:
+        """The documents; what there is to say about them is appended to the notes."""
+        groups: dict[str, str] = {}
+        numbered = not self.path and self.source == "oneill"
+        for tune in self._tunes(notes):
+            group = music(tune.text)
+            if numbered and (number := re.search(r"^B:.*?(\d+)", tune.text, re.MULTILINE)):
+                group = groups.setdefault(number[1], group)
+            yield Document(without(tune.text, self.drop), group=group)
+            for semitones in self.semitones:
+                try:
+                    text = transpose(tune.text, semitones)
+                except TransposeError as reason:
+                    notes.append(f"{tune.file}, line {tune.line}: not transposed by {semitones} semitones: {reason}")
+                else:
+                    yield Document(without(text, self.drop), group=group, augmented=True)
+
+    def _tunes(self, notes: list[str]) -> Iterator[Tune]:
+        found = False
+        for file in self._files():
+            for tune in read_tunes(file, self.encoding, notes):
+                found = True
+                yield tune
+        if not found:
+            raise UserError(
+                f"no tune in {self.path or self.source}: one begins with a line X:1 and has a line K:G before its notes"
+            )
+
+    def _files(self) -> list[str]:
+        if self.path:
+            return files.find(self.path)
+        if self.source == "irish":
+            return [str(fetch(*IRISH))]
+        package = find_spec("music21")  # found, not imported: that takes seconds
+        places = package.submodule_search_locations if package else None
+        folder = Path(places[0] if places else "", "corpus", FOLDERS[self.source])
+        if not places or not folder.is_dir():
+            raise UserError(
+                f"source {self.source!r} is a collection in the package music21, which is not installed: "
+                f'pip install "lightseq-rnn[corpora]"'
+            )
+        return files.find(str(folder / "*.abc"))
