@@ -14,9 +14,9 @@ import tempfile
 from time import perf_counter
 
 import torch
-from ngram import NGram
 
 from lightseq.data import SequenceData
+from lightseq.data.ngram import document_text, ngram_nats
 
 
 def timed(*words: str, folder: str) -> tuple[float, str]:
@@ -35,18 +35,13 @@ def value(text: str, name: str) -> float:
     return float(found[1])
 
 
-def ngram_nats(order: int) -> dict[str, float]:
+def ngram_losses(order: int) -> dict[str, float]:
     """Nats per token of an n-gram on each held-out part of the split that lightseq uses."""
     data = SequenceData("dinos")
-    store = data.store
-    documents = {
-        split: [store.tokens[store.offsets[d] : store.offsets[d + 1]].tolist() for d in part]
-        for split, part in data.parts.items()
-    }
-    model = NGram(documents.pop("train"), order, len(store.vocabulary), boundary=0)
+    texts = {split: document_text(data.store, part) for split, part in data.parts.items()}
+    size = len(data.vocabulary)
     return {
-        split: sum(map(model.nats, part)) / sum(len(document) + 1 for document in part)
-        for split, part in documents.items()
+        split: float(ngram_nats(texts["train"], texts[split], size, order)[order].mean()) for split in ("val", "test")
     }
 
 
@@ -63,7 +58,7 @@ def main() -> None:
             _, tests = timed("test", "--ckpt_path", "runs/dinos/version_0", folder=folder)
         rows.append((seconds, value(out.partition("best, after")[2], "val/loss"), value(tests, "test/loss")))
         print("seed {}: {:.1f} s, {:.3f} nats a character on validation, {:.3f} on test".format(seed, *rows[-1]))
-    grams = ngram_nats(5)
+    grams = ngram_losses(5)
     middle = [statistics.median(column) for column in zip(*rows, strict=True)]
     print("\n| | seconds | validation | test |\n|---|---|---|---|")
     print("| lightseq, `dinos.yaml`, median of {} seeds | {:.0f} | {:.3f} | {:.3f} |".format(len(rows), *middle))

@@ -21,9 +21,12 @@ from ..callbacks.confusion import ConfusionMatrix
 from ..callbacks.progress import RunProgress
 from ..callbacks.results import Results
 from ..callbacks.throughput import Throughput
+from ..callbacks.yardsticks import Yardsticks
 from ..checkpoint import find_checkpoint, read_checkpoint
 from ..data import SequenceData
 from ..data.batching import DocumentBatches
+from ..data.findings import headline
+from ..data.ngram import yardsticks
 from ..errors import UserError
 from ..system import SequenceSystem
 from .arguments import read_command_line
@@ -118,6 +121,9 @@ class SequenceCLI(LightningCLI):
             best.filename = BEST.replace("bpc", "loss")
         if self.trainer.is_global_zero:
             print(summary, file=sys.stdout if self.verb == "fit" else sys.stderr)
+            if self.verb == "fit":
+                data = self.datamodule
+                print(headline(yardsticks(data.store, data.parts, data.dataset.layout == "stream")))
 
     def callback(self, key: str) -> Any:
         """A callback of the house's by its key in the configuration."""
@@ -138,7 +144,7 @@ class SequenceCLI(LightningCLI):
         if settings["enable_progress_bar"] is not False and not any(isinstance(c, ProgressBar) for c in own):
             house.append(RunProgress())
         if fitting:
-            house += [Throughput(), self.callback("sampling"), self.results]
+            house += [Throughput(), Yardsticks(), self.callback("sampling"), self.results]
             house += [ConfusionMatrix()] * (self.model.labels is not None)
             validates = settings["limit_val_batches"] != 0
             if settings["enable_checkpointing"] is not False:

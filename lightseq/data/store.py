@@ -142,6 +142,8 @@ def survey_documents(dataset: TextDataset, name: str) -> Survey:
     tokens = alphabet.tokens()
     if not tokens:
         raise UserError(f"dataset {name!r} is empty: {count} documents and no text in them")
+    if labelled and dataset.layout == "stream":
+        raise UserError(f"dataset {name!r} is broken: a stream has no labels; documents have")
     if labelled not in (0, count) or tagged not in (0, labelled):
         raise UserError(f"dataset {name!r} mixes documents of different kinds: every one is labelled alike, or none is")
     return Survey(content.hexdigest(), tokens, sorted(labels) if labelled else None, bool(tagged), count)

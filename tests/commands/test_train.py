@@ -35,12 +35,13 @@ def test_a_run_from_beginning_to_end(run: Run, tiny: str) -> None:
     status, out, err = run(f"fit --config {tiny}")
     assert status == 0, err
     assert "1,071 train, 134 val, 134 test documents, 27 tokens" in out
+    assert "\nbeat   uniform 3.296, unigram 2." in out
     assert "update 2 T=1.00 'tri': tri" in out
     assert "update 3 T=0.00 ''" in out
     assert "10 samples of best-step=3" in out
     assert "lightseq sample runs/dinos/version_0" in out
     assert {path.name.split(".")[0] for path in FOLDER.iterdir()} == {
-        *("checkpoints", "config", "events", "hparams", "samples"),
+        *("checkpoints", "config", "events", "hparams", "samples", "yardsticks"),
     }
     best, last = checkpoints()["best"], checkpoints()["last"]
     content = torch.load(last, weights_only=True)

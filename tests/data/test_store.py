@@ -216,6 +216,11 @@ def test_labels_that_do_not_fit(documents: list[str | Document], message: str) -
         open_store(Given(documents), "given")
 
 
+def test_a_stream_has_no_labels() -> None:
+    with pytest.raises(UserError, match="a stream has no labels"):
+        open_store(Given([Document("ab", ["x", "y"])], "stream"), "given")
+
+
 def test_a_label_that_the_given_ones_lack() -> None:
     with pytest.raises(UserError, match="labels that the given ones lack: maybe"):
         open_store(Given([Document("ab", "maybe")]), "given", labels=["no", "yes"])
