@@ -33,11 +33,12 @@ warnings.simplefilter("ignore")
 path, by, updates = sys.argv[1], sys.argv[2], int(sys.argv[3])
 imported = peak()
 began = perf_counter()
-data = SequenceData("text", {"path": path, "by": by}, batch_size=64, window=128, val_fraction=0.001, test_fraction=0.001)
+sizes = {"batch_size": 64, "window": 128, "val_fraction": 0.001, "test_fraction": 0.001}
+data = SequenceData("text", {"path": path, "by": by}, **sizes)
 data.store
 encoded = perf_counter() - began
 began = perf_counter()
-again = SequenceData("text", {"path": path, "by": by}, batch_size=64, window=128)
+again = SequenceData("text", {"path": path, "by": by}, **sizes)
 again.store
 opened = perf_counter() - began
 source = data.train_dataloader().source
@@ -49,8 +50,9 @@ for index in range(batches):
 batch = (perf_counter() - began) / batches
 if updates:
     system = SequenceSystem(data.vocabulary, data.labels, data.token_counts, hidden_size=128)
-    trainer = pl.Trainer(accelerator="cpu", max_steps=updates, limit_val_batches=5, logger=False, num_sanity_val_steps=0,
-        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False)
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    quiet["enable_model_summary"] = False
+    trainer = pl.Trainer(accelerator="cpu", max_steps=updates, limit_val_batches=5, num_sanity_val_steps=0, **quiet)
     trainer.fit(system, data)
 print(json.dumps({"encoded": encoded, "opened": opened, "batch": batch, "imported": imported, "peak": peak()}))
 """

@@ -8,10 +8,10 @@ from typing import Literal
 from ..data import TextDataset
 from ..data.files import chunks, find, fingerprint, records
 from ..errors import UserError
-from ..types import Document, Split
+from ..types import Document, Layout, Split
 from ..vocabulary import escape, words
 
-SEPARATORS = {
+SEPARATORS: dict[str, str | re.Pattern[str]] = {
     "line": "\n",
     "blank_line": re.compile(r"\n(?:[ \t]*\n)+"),
     "file": re.compile(r"(?!)"),  # stands nowhere
@@ -47,7 +47,7 @@ class Text(TextDataset):
         nfc: Compose characters (Unicode normalisation form C), so that an accent is written in one way alone.
     """
 
-    layout = "stream"
+    layout: Layout = "stream"
 
     def __init__(
         self,
@@ -72,13 +72,12 @@ class Text(TextDataset):
         # without a text to validate on, the training text gives a part of itself
         train: Split | None = "train" if val_path else None
         parts = [(path or train_path, train), (val_path, "val"), (test_path, "test")]
-        self.parts: list[tuple[str, Split | None]] = [(place, split) for place, split in parts if place]  # type: ignore[misc]
+        self.parts: list[tuple[str, Split | None]] = [(place, split) for place, split in parts if place]
         self.by = by if separator is None else "separator"
         self.separator = None if separator is None else separator.replace("\\n", "\n").replace("\\t", "\t")
-        self.layout = "stream" if self.by == "stream" else "documents"
-        self.tokens, self.encoding, self.errors = tokens, encoding, errors
-        if tokens == "bytes" and encoding.lower().replace("_", "-") == "utf-8" and errors == "strict":
-            self.errors = "surrogateescape"
+        self.layout: Layout = "stream" if self.by == "stream" else "documents"
+        raw = tokens == "bytes" and encoding.lower().replace("_", "-") == "utf-8" and errors == "strict"
+        self.tokens, self.encoding, self.errors = tokens, encoding, "surrogateescape" if raw else errors
         self.lower_case, self.nfc = lower_case, nfc
 
     def documents(self) -> Iterator[Document | str]:

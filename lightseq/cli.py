@@ -14,7 +14,7 @@ VERBS = {
     "test": ("train", "score a checkpoint on the test split"),
     "predict": ("train", "print what a checkpoint makes of each test document, tab-separated"),
     "sample": ("sample", "generate text from a run or a checkpoint"),
-    "datasets": ("datasets", "list the installed datasets"),
+    "datasets": ("datasets", "list the installed datasets; also datasets new NAME, datasets check NAME"),
     "configs": ("configs", "list the shipped recipes, or print one"),
 }
 

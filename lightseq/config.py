@@ -114,10 +114,35 @@ def _places(node: yaml.MappingNode, prefix: str, source: str) -> Iterator[tuple[
             raise UserError(f"{place}: {key} is said twice")
         said.add(key)
         yield key, place
+        if key in PLUGIN_ARGUMENTS.values():
+            _keep_text(value_node)
         if isinstance(value_node, yaml.MappingNode):
             yield from _places(value_node, f"{key}.", source)
-        elif prefix.rstrip(".") in PLUGIN_ARGUMENTS.values() and value_node.tag in TYPED_SCALARS:
-            value_node.tag = "tag:yaml.org,2002:str"
+
+
+def _keep_text(node: yaml.Node) -> None:
+    """Every value at a node and below it stays the text that was written; null is null."""
+    if isinstance(node, yaml.MappingNode):
+        for _, inner in node.value:
+            _keep_text(inner)
+    elif isinstance(node, yaml.SequenceNode):
+        for inner in node.value:
+            _keep_text(inner)
+    elif node.tag in TYPED_SCALARS:
+        node.tag = "tag:yaml.org,2002:str"
+
+
+def read_value(text: str) -> Any:
+    """A list or a mapping that stands in a plugin's argument, the values in it as they were written; the text itself
+    where it is broken."""
+    try:
+        loader = Loader(text)
+        node = loader.get_single_node()
+        assert node is not None, "a list or a mapping is something"
+        _keep_text(node)
+        return loader.construct_document(node)
+    except yaml.YAMLError:
+        return text
 
 
 def get(values: Mapping[str, Any], key: str) -> Any:

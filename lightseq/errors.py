@@ -24,6 +24,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
+def quote(error: BaseException) -> str:
+    """A stranger's exception on one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")[:300]
+
+
 def explain(complaint: str, places: Mapping[str, str]) -> str:
     """jsonargparse's complaint about a value in a few words.
 

@@ -13,7 +13,17 @@ from .errors import UserError
 from .loss import cross_entropy
 from .metrics import TokenMetrics
 from .model import SequenceModel, build_model
-from .types import IGNORE_INDEX, Batch, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Probability, State
+from .types import (
+    IGNORE_INDEX,
+    Batch,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PluginArguments,
+    PositiveFloat,
+    PositiveInt,
+    Probability,
+    State,
+)
 from .vocabulary import Vocabulary
 
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
@@ -57,7 +67,7 @@ class SequenceSystem(pl.LightningModule):
         labels: list[str] | None = None,
         token_counts: list[int] | None = None,
         backbone: str = "lstm",
-        backbone_args: dict[str, Any] | None = None,
+        backbone_args: PluginArguments | None = None,
         embedding_size: PositiveInt | None = 64,
         hidden_size: PositiveInt = 128,
         num_layers: PositiveInt = 1,

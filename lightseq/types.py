@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     PositiveFloat: TypeAlias = float
     NonNegativeFloat: TypeAlias = float
     Probability: TypeAlias = float
+    PluginArguments: TypeAlias = dict[str, Any]
 else:  # to the command line these are types that check the range too, so the annotation is the check
     from jsonargparse import typing as ranges
 
     PositiveInt, NonNegativeInt = ranges.PositiveInt, ranges.NonNegativeInt
     PositiveFloat, NonNegativeFloat = ranges.PositiveFloat, ranges.NonNegativeFloat
+    # not Any: it would read the text 007 as a number, and import what a value calls its class_path
+    PluginArguments = dict[str, str | int | float | bool | list | dict | None]
     Probability = ranges.restricted_number_type("Probability", float, [(">=", 0), ("<", 1)])
 
 IGNORE_INDEX = -100

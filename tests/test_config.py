@@ -13,15 +13,24 @@ def read(text: str) -> Settings:
 
 def test_numbers_are_numbers_and_a_plugins_arguments_stay_text() -> None:
     text = """
-model: {learning_rate: 3e-3, backbone_args: {a: 007, b: yes, c: null, d: [1, 2], e: 2024-01-01}}
+model: {learning_rate: 3e-3, backbone_args: {a: 007, b: yes, c: null, e: 2024-01-01}}
 data:
   dataset_args:
     path: 2024
 """
     values = read(text).values
     assert values["model"]["learning_rate"] == 0.003
-    assert values["model"]["backbone_args"] == {"a": "007", "b": "yes", "c": None, "d": [1, 2], "e": "2024-01-01"}
+    assert values["model"]["backbone_args"] == {"a": "007", "b": "yes", "c": None, "e": "2024-01-01"}
     assert values["data"]["dataset_args"] == {"path": "2024"}
+
+
+def test_what_stands_in_a_list_or_a_mapping_of_a_plugin_stays_text_too() -> None:
+    text = "data:\n  batch_size: 3\n  dataset_args: {words: [a, 007, null, [yes]], map: {b: 1e3, c: 2024-01-01}}\n"
+    values = read(text).values["data"]
+    assert values["batch_size"] == 3
+    assert values["dataset_args"] == {"words": ["a", "007", None, ["yes"]], "map": {"b": "1e3", "c": "2024-01-01"}}
+    assert config.read_value("[a, 007, {b: yes}]") == ["a", "007", {"b": "yes"}]
+    assert config.read_value("[a") == "[a"
 
 
 def test_the_line_of_every_key() -> None:

@@ -5,16 +5,20 @@ that was written. Flags win over files.
 """
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from .. import config
+from .. import config, registry
 from ..checkpoint import find_checkpoint, read_checkpoint
 from ..config import Settings
 from ..errors import UserError
 
 HERE = "command line"
+
+NAMES_A_PLACE = re.compile(r"(.*_)?(path|file|folder|url)s?")
+"""Arguments of a dataset that name what it opens."""
 
 
 class CommandLine(NamedTuple):
@@ -30,7 +34,7 @@ def read_command_line(words: Sequence[str]) -> CommandLine:
     """Take the configuration files and the plugins' own arguments out of the words.
 
     Raises:
-        UserError: A missing or broken file, or a flag without its value.
+        UserError: A missing or broken file, a flag without its value, or a checkpoint that names a file to read.
     """
     files: list[Settings] = []
     flags = Settings({}, {})
@@ -58,20 +62,29 @@ def read_command_line(words: Sequence[str]) -> CommandLine:
             left.append(word)
             if key:
                 flags.places[key] = HERE
+    for said in [*files, flags]:
+        if named := config.get(said.values, "data.dataset"):
+            registry.allow_file(str(named))
     run = flags.values.get("ckpt_path")
     if run and not files:
-        files = _settings_of_run(run)
+        files = [_settings_of_run(run, flags)]
     return _merged(files, flags, left)
 
 
-def _settings_of_run(place: str) -> list[Settings]:
+def _settings_of_run(place: str, flags: Settings) -> Settings:
     """The configuration that a checkpoint's run was trained with, where it lies beside it; else what the checkpoint
-    says of its data."""
+    says of its data. Neither allows a file of code, and a checkpoint alone names no file to open either."""
     path = find_checkpoint(place)
     file = path.parent.parent / "config.yaml"
-    if file.is_file():
-        return [config.read_settings(file.read_text(encoding="utf-8"), str(file))]
-    return [Settings({"data": read_checkpoint(path).get("datamodule_hyper_parameters", {})}, {})]
+    if path.parent.name == "checkpoints" and file.is_file():
+        return config.read_settings(file.read_text(encoding="utf-8"), str(file))
+    data = dict(read_checkpoint(path).get("datamodule_hyper_parameters", {}))
+    stored, given = (config.get(said, "dataset_args") or {} for said in (data, flags.values.get("data", {})))
+    missing = [key for key in stored if NAMES_A_PLACE.fullmatch(key) and stored[key] is not None and key not in given]
+    if missing and config.get(flags.values, "data.dataset") in (None, data.get("dataset")):
+        words = " ".join(f"--data.dataset_args.{key} {stored[key]!r:.200}" for key in missing)
+        raise UserError(f"{path} names what to read, and a checkpoint alone opens nothing: type {words}")
+    return Settings({"data": data}, {})
 
 
 def _merged(files: Sequence[Settings], flags: Settings, left: list[str]) -> CommandLine:

@@ -68,8 +68,8 @@ def print_results(
             print(f"\ncheckpoint: {path}")
         return
     folder = _shown(folder)
-    samples = "samples.jsonl, " if language_model else ""
-    print(f"\nin {folder}: config.yaml, hparams.yaml, checkpoints/, {samples}TensorBoard events")
+    record = "samples.jsonl, " if language_model else ""
+    print(f"\nin {folder}: config.yaml, hparams.yaml, checkpoints/, {record}TensorBoard events")
     if path:
         print("next:")
         if language_model:

@@ -33,7 +33,7 @@ class ArrayWriter:
         if name not in self._files:
             self._files[name] = (self.folder / f"{name}.bin").open("wb")
         _, size, checksum = self._entries.get(name, ("", 0, 0))
-        self._entries[name] = (array.dtype.name, size + array.size, zlib.crc32(array.view(np.uint8), checksum))
+        self._entries[name] = (array.dtype.name, size + array.size, zlib.crc32(array.view(np.uint8).data, checksum))
         self._files[name].write(array.data)
 
     def __enter__(self) -> "ArrayWriter":
@@ -66,6 +66,6 @@ def _open(path: Path, dtype: str, size: int, checksum: int) -> Array:
     if not size:
         return np.empty(0, dtype)
     array: Array = np.memmap(path, dtype, mode="r")
-    if array.nbytes <= CHECKED and zlib.crc32(array.view(np.uint8)) != checksum:
+    if array.nbytes <= CHECKED and zlib.crc32(array.view(np.uint8).data) != checksum:
         raise ValueError("damaged")
     return array

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import UserError
+from ..errors import UserError, quote
 from ..types import Document
 from .dataset import TextDataset
 
@@ -86,11 +86,11 @@ def _documents(dataset: TextDataset, name: str) -> Iterator[str | Document]:
         raise
     except (OSError, UnicodeError) as error:
         raise UserError(f"dataset {name!r} cannot be read: {error}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if type(dataset).__module__.startswith("lightseq."):
             raise
         raise UserError(
-            f"dataset {name!r} is broken: {type(dataset).__name__}.documents() raises {type(error).__name__}: {error}"
+            f"dataset {name!r} is broken: {type(dataset).__name__}.documents() raises {quote(error)}"
         ) from error
 
 
@@ -160,7 +160,8 @@ class Encoder:
             return np.array([self.ids.get(token, 0) for token in piece.words], self.dtype)
         if piece.width == 1 and self.dtype == np.uint8:
             return np.frombuffer(piece.raw.translate(self._byte_table), np.uint8)
-        return self._table[np.frombuffer(piece.raw, f"<u{piece.width}")]
+        ids: Array = self._table[np.frombuffer(piece.raw, f"<u{piece.width}")]
+        return ids
 
 
 def group_digests(block: Block) -> list[int]:

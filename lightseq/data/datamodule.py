@@ -3,7 +3,6 @@
 import os
 import re
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -11,7 +10,7 @@ from filelock import FileLock
 
 from .. import registry
 from ..errors import UserError
-from ..types import NonNegativeInt, PositiveInt, Probability
+from ..types import NonNegativeInt, PluginArguments, PositiveInt, Probability
 from ..vocabulary import Vocabulary
 from .batching import BatchSource, DocumentBatches, StreamBatches
 from .dataset import TextDataset
@@ -54,7 +53,7 @@ class SequenceData(pl.LightningDataModule):
     def __init__(
         self,
         dataset: str,
-        dataset_args: dict[str, Any] | None = None,
+        dataset_args: PluginArguments | None = None,
         batch_size: PositiveInt = 64,
         window: PositiveInt = 128,
         val_lanes: PositiveInt = 64,
@@ -152,7 +151,7 @@ class SequenceData(pl.LightningDataModule):
         """
         if not len(self.parts["test"]):
             raise UserError(
-                f"dataset {self.dataset_name!r} has no test split; data.test_fraction makes one where it says none itself"
+                f"dataset {self.dataset_name!r} has no test split; data.test_fraction makes one where it says none"
             )
         return self._evaluation("test")
 

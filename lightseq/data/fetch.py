@@ -70,7 +70,7 @@ def _writable() -> Path:
 
 def _download(path: Path, url: str, sha256: str) -> None:
     """Beside its place first, and moved there when it is whole and what was meant."""
-    from pooch import HTTPDownloader
+    from pooch import HTTPDownloader  # type: ignore[import-untyped]
     from requests import RequestException
 
     handle, beside = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".part", dir=path.parent)

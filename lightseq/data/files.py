@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
 
-import fsspec
+import fsspec  # type: ignore[import-untyped]
 
 from ..errors import UserError
 
@@ -69,7 +69,7 @@ def chunks(file: str, encoding: str = "utf-8", errors: str = "strict", nul: bool
     read, begun = 0, False
     for number, piece in enumerate(_pieces(file)):
         try:
-            text = decoder.decode(piece, final=not piece)  # type: ignore[arg-type]  # it hands the bytes to ours
+            text = decoder.decode(piece, final=not piece)
         except UnicodeError as error:
             line = 1 + _lines_before(number, file, encoding, errors)
             raise UserError(f"{file}, {_undecodable(error, encoding, line, read, len(piece))}") from None
@@ -153,7 +153,7 @@ def _decoder(encoding: str, errors: str) -> io.IncrementalNewlineDecoder:
 def _lines_before(pieces: int, file: str, encoding: str, errors: str) -> int:
     """Line ends in a file's first pieces: counted for a message alone."""
     decoder = _decoder(encoding, errors)
-    return sum(decoder.decode(piece).count("\n") for piece in islice(_pieces(file), pieces))  # type: ignore[arg-type]
+    return sum(decoder.decode(piece).count("\n") for piece in islice(_pieces(file), pieces))
 
 
 def _undecodable(error: UnicodeError, encoding: str, line: int, read: int, size: int) -> str:

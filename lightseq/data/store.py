@@ -188,7 +188,8 @@ def _read(place: Path, survey: Survey) -> Store | None:
     arrays = open_arrays(place)
     if arrays is None:
         return None
-    return Store(survey.tokens, survey.labels, tagged=survey.tagged, **{"label_ids": None, **arrays})
+    label_ids = arrays.pop("label_ids", None)
+    return Store(survey.tokens, survey.labels, label_ids=label_ids, tagged=survey.tagged, **arrays)
 
 
 def _write(place: Path, dataset: TextDataset, name: str, survey: Survey) -> Store:

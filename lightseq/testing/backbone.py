@@ -1,10 +1,4 @@
-"""The contract tests that a plugin's author runs: what every built-in backbone holds to as well.
-
-Example::
-
-    def test_my_backbone():
-        check_backbone(lambda: MyBackbone(input_size=3, hidden_size=5, num_layers=2))
-"""
+"""The contract of a backbone."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -13,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from .backbones import Backbone, detach, reset_rows
-from .types import State
+from ..backbones import Backbone, detach, reset_rows
+from ..types import State
 
 ROWS, STEPS, CUTS = 4, 7, (0, 1, 4, 7)
 
