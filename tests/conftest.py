@@ -1,6 +1,5 @@
 """Everything that tests share: a cache of their own, plugins made on the spot, a small configuration."""
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,8 +9,6 @@ import rich
 import torch
 
 from lightseq import cli
-
-SHARED = Path(os.environ.get("LIGHTSEQ_DATA", ""))
 
 TINY = """
 data: {dataset: dinos, batch_size: 32}

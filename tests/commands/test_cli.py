@@ -44,11 +44,12 @@ def test_configs_lists_and_prints(run: Run) -> None:
     status, out, _ = run("configs")
     head = files("lightseq.configs").joinpath("dinos.yaml").read_text().splitlines()[0].removeprefix("# ")
     assert status == 0
-    assert f"dinos  {head}" in out.splitlines()
+    assert ["dinos", head] in [line.split(maxsplit=1) for line in out.splitlines()]
     assert run("configs dinos")[1] == files("lightseq.configs").joinpath("dinos.yaml").read_text()
 
 
 def test_datasets_lists(run: Run) -> None:
     _, out, _ = run("datasets")
-    assert f"dinos  lightseq-rnn {version('lightseq-rnn')}  lightseq.datasets.dinos:Dinos" in out.splitlines()
+    row = ["dinos", "lightseq-rnn", version("lightseq-rnn"), "lightseq.datasets.dinos:Dinos"]
+    assert row in [line.split() for line in out.splitlines()]
     assert "documents: Genus names of dinosaurs" in run("datasets --load")[1]

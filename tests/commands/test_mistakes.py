@@ -14,7 +14,7 @@ MISTAKES = {
     "fit --config": "--config needs a value",
     "fit --config dino": "no configuration file 'dino', and no recipe of that name; did you mean 'dinos'?",
     "fit --config http://127.0.0.1:1/x.yaml": "no configuration file 'http://127.0.0.1:1/x.yaml'",
-    "fit --config dinos --data.dataset dnios": "no dataset called 'dnios'; did you mean 'dinos'? Installed: dinos",
+    "fit --config dinos --data.dataset dnios": "no dataset called 'dnios'; did you mean 'dinos'? Installed: abc, ",
     "fit --config dinos --model.backbone lstn": "no backbone called 'lstn'; did you mean 'lstm'? Installed: gru, lstm, rnn",
     "fit --config dinos --model.hiden_size 3": "command line: unknown key model.hiden_size; did you mean model.hidden_size?",
     "fit --config dinos --hidden_size=3": "command line: unknown key hidden_size; did you mean model.hidden_size?",
@@ -34,7 +34,7 @@ MISTAKES = {
     "fit --config dinos --model.loss sum": "model.loss must be one of mean, document, not sum",
     "fit --config dinos --model.tie_head true": "tie_head needs an embedding as wide as the backbone's output",
     "fit --config dinos --sampling.prompts [Tri]": "character 'T' (U+0054) at position 0 of 'Tri'",
-    "fit --config dinos --data.dataset_args.path 2024": "command line: 'dinos' has no argument 'path'. It takes: none",
+    "fit --config dinos --data.dataset_args.path 2024": "command line: 'dinos' has no argument 'path'. It takes: source",
     "fit --config dinos --model.backbone_args.activaton relu --model.backbone rnn": "command line: 'rnn' has no argument "
     "'activaton'; did you mean 'activation'?",
     "fit --config dinos --model.backbone rnn --model.backbone_args.activation tan": "activation must be one of tanh, relu, "
