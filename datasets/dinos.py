@@ -5,6 +5,7 @@ from importlib.resources import files
 from typing import Literal
 
 from ..data import TextDataset, fetch
+from ..data.files import lines
 from ..types import Document
 
 COURSE = (
@@ -20,22 +21,26 @@ class Dinos(TextDataset):
     Args:
         source: ``embedded``, 1,339 names that come with the package and need no network; or ``course``, the 1,536 of
             the Coursera assignment, downloaded.
+        path: A copy of the course's list, or names of your own, one a line, in place of ``source``.
     """
 
     prompts: Sequence[str] = ("", "tri", "mega")
 
-    def __init__(self, source: Literal["embedded", "course"] = "embedded") -> None:
-        self.source = source
+    def __init__(self, source: Literal["embedded", "course"] = "embedded", path: str | None = None) -> None:
+        self.source, self.path = source, path
+        if path is not None:  # it may have other letters
+            self.prompts = ("",)
 
     def download(self) -> None:
-        if self.source == "course":
+        if self.path is None and self.source == "course":
             fetch(*COURSE)
 
     def documents(self) -> list[str]:
         """The names; where they come from is in ``datasets/README.md``."""
-        if self.source == "course":
-            return fetch(*COURSE).read_text(encoding="ascii").lower().split()
-        return [name for name, _ in _embedded()]
+        if self.path is None and self.source == "embedded":
+            return [name for name, _ in _embedded()]
+        file = str(fetch(*COURSE)) if self.path is None else self.path
+        return [line.strip().lower() for _, line in lines(file) if line.strip()]
 
 
 class DinoClades(TextDataset):

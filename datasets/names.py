@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from ..data import TextDataset, fetch
+from ..data.files import lines
 
 FILE = (
     "names.txt",
@@ -12,13 +13,24 @@ FILE = (
 
 
 class Names(TextDataset):
-    """The 32,033 first names of makemore, lower case, one document each; downloaded."""
+    """The 32,033 first names of makemore, lower case, one document each; downloaded.
+
+    Args:
+        path: A copy of the file, or names of your own, one a line.
+    """
 
     prompts: Sequence[str] = ("", "an", "jo")
 
+    def __init__(self, path: str | None = None) -> None:
+        self.path = path
+        if path is not None:  # it may have other letters
+            self.prompts = ("",)
+
     def download(self) -> None:
-        fetch(*FILE)
+        if self.path is None:
+            fetch(*FILE)
 
     def documents(self) -> list[str]:
         """The names, the most frequent first, and what stands twice twice."""
-        return fetch(*FILE).read_text(encoding="ascii").split()
+        file = str(fetch(*FILE)) if self.path is None else self.path
+        return [line for _, line in lines(file) if line.strip()]

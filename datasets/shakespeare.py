@@ -28,6 +28,8 @@ class Shakespeare(TextDataset):
 
     def __init__(self, path: str | None = None) -> None:
         self.path = path
+        if path is not None:  # it may have other characters
+            self.prompts = ("",)
 
     def download(self) -> None:
         if self.path is None:

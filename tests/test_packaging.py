@@ -102,12 +102,14 @@ def test_the_readmes_dataset_trains(run: Run) -> None:
     assert "'gr': gr" in out
 
 
-def test_the_readmes_numbers_are_those_of_the_recipe() -> None:
-    head = (ROOT / "configs" / "dinos.yaml").read_text().splitlines()[0]
-    row = next(line for line in README.splitlines() if line.startswith("| lightseq, `dinos.yaml`"))
+@pytest.mark.parametrize("recipe", ["dinos", "names", "shakespeare", "abc", "dino_clades"])
+def test_the_readmes_numbers_are_those_of_the_recipe(recipe: str) -> None:
+    head = (ROOT / "configs" / f"{recipe}.yaml").read_text().splitlines()[0]
+    row = next(line for line in README.splitlines() if line.startswith(f"| `{recipe}` |"))
     seconds, validation = (cell.strip() for cell in row.split("|")[2:4])
     assert f"{seconds} seconds" in head
     assert f"{validation} nats" in head
+    assert recipe != "dinos" or f"it takes {seconds} seconds" in README
 
 
 def test_every_file_of_the_map_exists() -> None:

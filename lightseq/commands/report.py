@@ -33,6 +33,9 @@ def describe(data: SequenceData, system: SequenceSystem) -> str:
         lines.append(
             f"note   the text is short: batches of {rows}, in place of the {data.batch_size} of data.batch_size"
         )
+    own = data.store.digests[data.store.augmented == 0]
+    if not stream and (repeats := len(own) - len(np.unique(own))):
+        lines.append(f"note   {repeats:,} documents repeat an earlier one; all copies are on one side of the split")
     if data.labels and not data.store.tagged:
         longer = int((np.diff(data.store.offsets) + 1 > data.window).sum())
         if longer:

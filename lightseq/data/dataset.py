@@ -48,9 +48,10 @@ class TextDataset(ABC):
         return ()
 
     def judge(self, texts: Sequence[str]) -> Mapping[str, float]:
-        """Shares between 0 and 1 by name, of generated texts: how many are valid, say. Default: none."""
+        """Shares between 0 and 1 by name, of generated texts: how many are valid, say. A model may write anything, and
+        the texts are all there is: nothing is opened. Default: none."""
         return {}
 
     def render(self, text: str) -> Rendering:
-        """A picture or a sound of one generated text. Default: neither."""
+        """A picture or a sound of one generated text, opening nothing. Default: neither."""
         return Rendering()

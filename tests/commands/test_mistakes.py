@@ -34,7 +34,8 @@ MISTAKES = {
     "fit --config dinos --model.loss sum": "model.loss must be one of mean, document, not sum",
     "fit --config dinos --model.tie_head true": "tie_head needs an embedding as wide as the backbone's output",
     "fit --config dinos --sampling.prompts [Tri]": "character 'T' (U+0054) at position 0 of 'Tri'",
-    "fit --config dinos --data.dataset_args.path 2024": "command line: 'dinos' has no argument 'path'. It takes: source",
+    "fit --config dinos --data.dataset_args.pth 2024": "command line: 'dinos' has no argument 'pth'; did you mean 'path'? "
+    "It takes: source, path",
     "fit --config dinos --model.backbone_args.activaton relu --model.backbone rnn": "command line: 'rnn' has no argument "
     "'activaton'; did you mean 'activation'?",
     "fit --config dinos --model.backbone rnn --model.backbone_args.activation tan": "activation must be one of tanh, relu, "
@@ -66,6 +67,21 @@ MISTAKES = {
     "sample nosuch --temperature warm": "numbers with commas between them are needed, not 'warm'",
     "sample nosuch --n many": "invalid int value: 'many'",
     "configs dinso": "no recipe 'dinso'; did you mean 'dinos'?",
+    "fit --config text": "dataset 'text' needs a text: dataset_args.path, or else train_path",
+    "fit --config text --data.dataset_args.path nope.txt": "no file at nope.txt",
+    "fit --config text --data.dataset_args.pth my.txt": "command line: 'text' has no argument 'pth'; did you mean 'path'?",
+    "fit --config text --data.dataset_args.path .": ". is a folder without files",
+    "fit --config labelled": "labelled data need path",
+    "fit --config dinos --data.dataset_args.source moon": "source must be one of embedded, course, not moon",
+    "fit --config abc --data.dataset_args.transpose [0]": "transpose: 0 semitones",
+    "fit --config dinos --data.dataset ./mine.py:Mine": "no file at './mine.py'",
+    "datasets chekc dinos": "no 'lightseq datasets chekc'; did you mean 'check'? There are: new, check",
+    "datasets check": "the following arguments are required: NAME",
+    "datasets check dnios": "no dataset called 'dnios'; did you mean 'dinos'?",
+    "datasets check dinos --sorce course": "'dinos' has no argument 'sorce'; did you mean 'source'?",
+    "datasets check dinos --val_fraction 2": "val_fraction",
+    "datasets new My-Data": "'My-Data' is no name for a dataset",
+    "datasets new dinos": "the name 'dinos' is taken, by the installed lightseq-rnn",
     "datasets --laod": "unknown argument --laod; did you mean '--load'?",
 }
 
@@ -107,6 +123,45 @@ def test_a_mistake_in_a_file_is_told_with_its_line(text: str, run: Run, own_fold
     assert (status, len(err.splitlines())) == (2, 1), err
     assert FILES[text] in err
     assert [path.name for path in Path().iterdir()] == ["my.yaml"]
+
+
+BAD_TEXTS: dict[str, tuple[bytes, str, str]] = {
+    "empty": (b"", "", "dataset 'text' is empty"),
+    "one line": (
+        b"only one",
+        "--data.dataset_args.by line",
+        "too small to split: of its 1 documents none is left to train on",
+    ),
+    "one character": (b"a", "", "too small to split: of its 1 tokens none is left to train on"),
+    "latin-1": (
+        b"one\ncaf\xe9\n",
+        "",
+        "x.txt, line 2: byte 7 (0xE9) is not utf-8; dataset_args.encoding names another one",
+    ),
+    "NUL": (b"one\ntw\0o\n", "", "x.txt, line 2: a NUL character; this is no text, or not utf-8"),
+    "UTF-16": ("one".encode("utf-16"), "", "x.txt, line 1: byte 0 (0xFF) is not utf-8"),
+    "one column": (b"a\tx\nb\n", "--data.dataset labelled", "x.txt, line 2: 1 column where 2 are needed"),
+    "one label alone": (
+        b"a\tx\nb\tx\nc\ty\n",
+        "--data.dataset labelled --data.dataset_args.train_path x.txt --data.dataset_args.val_path v.txt",
+        "v.txt, line 1: the label 'z' stands nowhere in x.txt",
+    ),
+    "no tune": (b"CDEF\n", "--data.dataset abc", "no tune in x.txt: one begins with a line X:1"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_TEXTS)
+def test_a_text_that_is_none_is_told_with_its_place(kind: str, run: Run, tiny: str) -> None:
+    content, words, message = BAD_TEXTS[kind]
+    Path("x.txt").write_bytes(content)
+    Path("v.txt").write_text("a\tz\n")
+    path = "" if "_path" in words else "--data.dataset_args.path x.txt"
+    dataset = "" if "--data.dataset " in words else "--data.dataset text"
+    status, out, err = run(f"fit --config {tiny} --sampling.prompts=[''] {dataset} {path} {words}")
+    told = [line for line in err.splitlines() if "dropped" not in line]
+    assert (status, out, len(told)) == (2, "", 1), err
+    assert message in told[0]
+    assert sorted(path.name for path in Path().iterdir()) == ["v.txt", "x.txt"]
 
 
 BAD_CHECKPOINTS = {"junk": b"PK\x03\x04 not really", "empty": b"", "text": b"hello"}

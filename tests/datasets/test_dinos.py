@@ -39,6 +39,13 @@ def test_the_clades() -> None:
     assert len(documents) == 1331
 
 
+def test_a_list_of_ones_own() -> None:
+    Path("mine.txt").write_bytes(b"Nessie\r\n\r\n Yeti\r\n")
+    dinos = Dinos(path="mine.txt")
+    assert dinos.documents() == ["nessie", "yeti"]
+    assert dinos.prompts == ("",)
+
+
 HERE = Path(os.environ.get("LIGHTSEQ_DATA", ""), "dinos.txt")
 
 
