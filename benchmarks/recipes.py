@@ -80,7 +80,7 @@ def main() -> None:
     machine = f"{platform.machine()}, {torch.get_num_threads()} threads"
     print(f"{machine}, Python {platform.python_version()}, torch {torch.__version__}")
     rows = [row(recipe, arguments.seeds) for recipe in arguments.recipes]
-    print("\n| recipe | seconds | validation | beside it | test | beside it |\n|---|---|---|---|---|---|")
+    print("\n| recipe | seconds | validation | simple model | test | simple model |\n|---|---|---|---|---|---|")
     print("\n".join(rows))
     helps = [timed("--help", folder=".")[0] for _ in range(5)]
     print(f"\n`lightseq --help`: {statistics.median(helps):.2f} s")

@@ -498,7 +498,7 @@ def test_a_checkpoint_names_no_code(run, tiny: str, plugin) -> None:
     plugin("trap", "lightseq.datasets", {"trap": "trap_plugin:Trap"}, "raise SystemExit('imported')")
     trap = {"x": {"class_path": "trap_plugin.Trap", "init_args": {"a": 1}}}
     status, _, err = run(f"validate --ckpt_path {bare(run, tiny, dataset_args=trap)}")
-    assert (status, err) == (2, "lightseq: 'dinos' has no argument 'x'. It takes: source\n")
+    assert (status, err) == (2, "lightseq: 'dinos' has no argument 'x'. It takes: source, path\n")
     content = torch.load("runs/dinos/version_0/checkpoints/last.ckpt", weights_only=True)
     content["hyper_parameters"]["backbone_args"] = trap
     torch.save(content, "y.ckpt")

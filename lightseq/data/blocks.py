@@ -10,9 +10,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import UserError, quote
+from ..errors import UserError
 from ..types import Document
-from .dataset import TextDataset
+from .dataset import TextDataset, blamed
 
 BLOCK = 1 << 20
 """Tokens encoded at once: enough to amortise a NumPy call, little enough to stay in cache."""
@@ -78,20 +78,8 @@ def blocks(dataset: TextDataset, name: str) -> Iterator[Block]:
 
 
 def _documents(dataset: TextDataset, name: str) -> Iterator[str | Document]:
-    """A file that cannot be read is the user's mistake, not the plugin's; what else a stranger's code raises is its
-    own."""
-    try:
+    with blamed(dataset, name, "documents"):
         yield from dataset.documents()
-    except UserError:
-        raise
-    except (OSError, UnicodeError) as error:
-        raise UserError(f"dataset {name!r} cannot be read: {error}") from error
-    except (Exception, SystemExit) as error:
-        if type(dataset).__module__.startswith("lightseq."):
-            raise
-        raise UserError(
-            f"dataset {name!r} is broken: {type(dataset).__name__}.documents() raises {quote(error)}"
-        ) from error
 
 
 def _block(gathered: list[Any], rich: bool) -> Block:

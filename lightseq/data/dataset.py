@@ -1,8 +1,10 @@
 """What a dataset is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
+from ..errors import UserError, quote
 from ..types import Document, Layout, Rendering
 
 
@@ -55,3 +57,25 @@ class TextDataset(ABC):
     def render(self, text: str) -> Rendering:
         """A picture or a sound of one generated text, opening nothing. Default: neither."""
         return Rendering()
+
+
+@contextmanager
+def blamed(dataset: TextDataset, name: str, hook: str) -> Iterator[None]:
+    """While a hook of a dataset's runs: a file that cannot be read is the user's mistake, and whatever else a
+    stranger's code raises is its own. A bug of a built-in one keeps its traceback.
+
+    Raises:
+        UserError: In both cases, with the dataset's name.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except (OSError, UnicodeError) as error:
+        raise UserError(f"dataset {name!r} cannot be read: {error}") from error
+    except (Exception, SystemExit) as error:
+        if type(dataset).__module__.startswith("lightseq."):
+            raise
+        raise UserError(
+            f"dataset {name!r} is broken: {type(dataset).__name__}.{hook}() raises {quote(error)}"
+        ) from error

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from ..vocabulary import Vocabulary, shorten
 from .characters import Odd, odd_characters, rare_tokens, token_counts
+from .dataset import blamed
 from .duplicates import (
     Duplicates,
     NearDuplicates,
@@ -104,8 +105,10 @@ def examine(data: "SequenceData") -> Report:
     store, parts, stream = data.store, data.parts, data.dataset.layout == "stream"
     counts = token_counts(store)
     own = None if stream else _documents(store, data)
-    problems = iter(data.dataset.problems())
-    shown = list(islice(problems, PROBLEMS))
+    with blamed(data.dataset, data.dataset_name, "problems"):
+        problems = iter(data.dataset.problems())
+        shown = list(islice(problems, PROBLEMS))
+        more = sum(1 for _ in problems)
     lengths = np.array(Vocabulary(store.vocabulary).lengths)
     return Report(
         name=data.dataset_name,
@@ -120,7 +123,7 @@ def examine(data: "SequenceData") -> Report:
         own=own,
         window_overlap=window_overlap(parts["train"], parts["val"]) if stream else 0.0,
         problems=shown,
-        problem_count=len(shown) + sum(1 for _ in problems),
+        problem_count=len(shown) + more,
         labels=_labels(store, parts),
         batches=_batches(data),
         yardsticks=yardsticks(store, parts, stream),

@@ -8,7 +8,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from ..errors import UserError
-from .store import cache_folder
+from .store import cache_folder, make_cache
 
 TIMEOUT = 10
 """Seconds without an answer that count as no network."""
@@ -59,12 +59,7 @@ def _folders() -> list[Path]:
 
 def _writable() -> Path:
     """The first folder that takes a file; the lock is in the user's own in any case."""
-    try:
-        _own_folder().mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"the cache folder {_own_folder()} cannot be used ({error.strerror}); LIGHTSEQ_CACHE names another"
-        ) from error
+    make_cache("data")
     return next((folder for folder in _folders() if os.access(folder, os.W_OK)), _own_folder())
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..vocabulary import Vocabulary
-from .store import Store, cache_folder
+from .store import Store, cache_folder, make_cache
 
 FORMAT = 1
 """Raise it when the numbers change: those in the cache are then left alone and made anew."""
@@ -216,7 +216,7 @@ def yardsticks(store: Store, parts: Mapping[str, Array], stream: bool, split: st
         return Yardsticks(*json.loads(place.read_text()))
     except (OSError, ValueError, TypeError):
         found = _measured(store, train, held_out, stream, cut)
-    place.parent.mkdir(parents=True, exist_ok=True)
+    make_cache("yardsticks")
     temporary = place.with_suffix(f".{os.getpid()}")
     temporary.write_text(json.dumps(found))
     os.replace(temporary, place)

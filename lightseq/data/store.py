@@ -23,7 +23,7 @@ from ..types import Document
 from ..vocabulary import BOUNDARY, describe
 from .arrays import ArrayWriter, open_arrays
 from .blocks import Alphabet, Encoder, blocks, group_digests, note, pieces
-from .dataset import TextDataset
+from .dataset import TextDataset, blamed
 
 FORMAT = 2
 """Raise it when the files change: older caches are then left alone and made anew."""
@@ -75,6 +75,26 @@ def cache_folder() -> Path:
     return Path(own) if own else Path(base) / "lightseq"
 
 
+def make_cache(*parts: str) -> Path:
+    """A folder in the cache, which is made if need be.
+
+    Raises:
+        UserError: It cannot be.
+    """
+    folder = cache_folder().joinpath(*parts)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unusable(folder, error) from error
+    return folder
+
+
+def _unusable(folder: Path, error: OSError) -> UserError:
+    return UserError(
+        f"the cache folder {folder} cannot be used ({error.strerror or error}); LIGHTSEQ_CACHE names another"
+    )
+
+
 def open_store(
     dataset: TextDataset, name: str, vocabulary: Sequence[str] | None = None, labels: Sequence[str] | None = None
 ) -> Store:
@@ -89,7 +109,8 @@ def open_store(
     Raises:
         UserError: No text, a token or label that the given ones lack, or a cache folder that cannot be written.
     """
-    memory = _memory(dataset)
+    with blamed(dataset, name, "fingerprint"):
+        memory = _memory(dataset)
     survey = _remembered(memory) or survey_documents(dataset, name)
     tokens = [BOUNDARY] * (dataset.layout == "documents") + survey.tokens if vocabulary is None else list(vocabulary)
     if missing := sorted(set(survey.tokens) - set(tokens)):
@@ -101,9 +122,8 @@ def open_store(
         raise UserError(f"dataset {name!r} has labels that the given ones lack: {', '.join(unseen[:5])}")
     own = survey._replace(tokens=tokens, labels=survey.labels if labels is None else list(labels))
     key = blake2b(json.dumps([FORMAT, dataset.layout, own]).encode(), digest_size=16).hexdigest()
-    place = cache_folder() / "stores" / key
+    place = make_cache("stores") / key
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{place}.lock"):
             store = _read(place, own) or _write(place, dataset, name, own)
         _remember(memory, survey)
@@ -112,9 +132,7 @@ def open_store(
         if not _remembered(memory):
             raise UserError(f"dataset {name!r} is broken: its documents were others the second time") from None
     except OSError as error:
-        raise UserError(
-            f"the cache folder {place.parent} cannot be used ({error.strerror or error}); LIGHTSEQ_CACHE names another"
-        ) from error
+        raise _unusable(place.parent, error) from error
     assert memory is not None
     memory.unlink()
     return open_store(dataset, name, vocabulary, labels)
@@ -177,7 +195,7 @@ def _remembered(memory: Path | None) -> Survey | None:
 
 def _remember(memory: Path | None, survey: Survey) -> None:
     if memory is not None and not memory.exists():
-        memory.parent.mkdir(parents=True, exist_ok=True)
+        make_cache("surveys")
         beside = memory.with_suffix(f".{os.getpid()}")
         beside.write_text(json.dumps(survey))
         os.replace(beside, memory)

@@ -1,10 +1,11 @@
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lightseq.data import TextDataset
+from lightseq.data import SequenceData, TextDataset
+from lightseq.data.doctor import examine
 from lightseq.data.store import Store, cache_folder, open_store
 from lightseq.errors import UserError
 from lightseq.types import Document, Layout
@@ -110,6 +111,31 @@ def test_nothing_is_left_when_reading_fails_half_way() -> None:
     assert [path for path in cache_folder().rglob("*") if path.is_file() and path.suffix != ".lock"] == []
 
 
+@pytest.mark.parametrize("hook", ["documents", "fingerprint", "download", "problems"])
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (ZeroDivisionError("ours"), r"is broken: Raises\.%s\(\) raises ZeroDivisionError: ours"),
+        (OSError("gone"), "cannot be read: gone"),
+    ],
+)
+def test_a_hook_that_raises_is_blamed(hook: str, error: Exception, message: str, plugin: Callable[..., None]) -> None:
+    code = f"""
+from lightseq.data import SequenceData, TextDataset
+from lightseq.data.doctor import examine
+
+class Raises(TextDataset):
+    def documents(self):
+        return ["ab", "ba", "aab", "abb"]
+
+    def {hook}(self):
+        raise {error!r}
+"""
+    plugin("raises", "lightseq.datasets", {"raises": "raises_plugin:Raises"}, code)
+    with pytest.raises(UserError, match="'raises' " + message.replace("%s", hook)):
+        examine(SequenceData("raises"))
+
+
 def test_documents_that_are_others_the_second_time() -> None:
     class Restless(Given):
         def documents(self) -> Iterable[str]:
@@ -190,6 +216,13 @@ def test_a_cache_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("LIGHTSEQ_CACHE", str(tmp_path / "file"))
     with pytest.raises(UserError, match=r"cache folder .* cannot be used .* LIGHTSEQ_CACHE names another"):
         open_store(Given(["abc"]), "given")
+
+
+def test_a_cache_folder_that_cannot_be_made_for_a_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("LIGHTSEQ_CACHE", str(tmp_path / "file"))
+    with pytest.raises(UserError, match=r"cache folder .* cannot be used .* LIGHTSEQ_CACHE names another"):
+        SequenceData("names").store  # noqa: B018 (it is made when it is looked at)
 
 
 def test_labels() -> None:
