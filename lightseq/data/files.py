@@ -128,7 +128,8 @@ def fingerprint(files: Iterable[str], *options: object) -> str | None:
             return None
         if status.st_mtime > time.time() - SETTLED:
             return None
-        seen.append([os.path.abspath(file), status.st_size, status.st_mtime_ns, status.st_ino])
+        times = [status.st_mtime_ns, status.st_ctime_ns]  # the second one nobody can set back
+        seen.append([os.path.abspath(file), status.st_size, *times, status.st_ino])
     return blake2b(json.dumps(seen).encode(), digest_size=16).hexdigest()
 
 

@@ -154,7 +154,10 @@ def test_a_fingerprint_changes_with_the_file_and_the_options(settled: Callable[[
     others.append(files.fingerprint(["x.txt"], "line", 3))
     settled("abd", 1_000_000_001)
     others.append(files.fingerprint(["x.txt"], "line", 3))
-    assert len({first, *others}) == 5
+    Path("x.txt").write_text("adb")
+    os.utime("x.txt", (1_000_000_001, 1_000_000_001))
+    others.append(files.fingerprint(["x.txt"], "line", 3))
+    assert len({first, *others}) == 6
 
 
 def test_no_fingerprint_of_what_may_still_change(settled: Callable[[str, int], None]) -> None:
