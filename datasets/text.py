@@ -1,5 +1,6 @@
 """Any plain text."""
 
+import codecs
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -13,7 +14,7 @@ from ..vocabulary import escape, words
 
 SEPARATORS: dict[str, str | re.Pattern[str]] = {
     "line": "\n",
-    "blank_line": re.compile(r"\n(?:[ \t]*\n)+"),
+    "blank_line": re.compile(r"\n(?:[ \t]*\n)+(?=[ \t]*[^ \t\n])"),
     "file": re.compile(r"(?!)"),  # stands nowhere
 }
 
@@ -23,11 +24,16 @@ SEAMS = (
 )
 
 
+LONGEST_WORD = 1 << 16
+"""Characters without white space among them that are kept together."""
+
+
 class Text(TextDataset):
     """Plain text of your own: a file, a folder, a pattern or a URL, as one stream or as documents.
 
-    Line ends become line feeds, and a byte-order mark is removed. Files named ``.gz``, ``.bz2`` or ``.xz`` are
-    unpacked. Texts larger than memory are fine.
+    Line ends become line feeds, and a byte-order mark is removed, of bytes too. Files named ``.gz``, ``.bz2`` or
+    ``.xz`` are unpacked. A stream may be larger than memory. Files of a stream follow each other in the order of their
+    names, a line feed between two where the first does not end in one.
 
     Args:
         path: A file, a folder (all files in it and below), a pattern like ``books/*.txt``, or a URL that fsspec knows.
@@ -63,9 +69,9 @@ class Text(TextDataset):
         lower_case: bool = False,
         nfc: bool = False,
     ) -> None:
-        if (path is None) == (train_path is None):
+        if path is None and train_path is None:
             raise UserError("dataset 'text' needs a text: dataset_args.path, or else train_path")
-        if path is not None and (val_path or test_path):
+        if path is not None and (train_path or val_path or test_path):
             raise UserError("dataset 'text' takes path, or train_path with val_path and test_path, not both")
         if separator == "":
             raise UserError("dataset_args.separator is empty")
@@ -76,7 +82,7 @@ class Text(TextDataset):
         self.by = by if separator is None else "separator"
         self.separator = None if separator is None else separator.replace("\\n", "\n").replace("\\t", "\t")
         self.layout: Layout = "stream" if self.by == "stream" else "documents"
-        raw = tokens == "bytes" and encoding.lower().replace("_", "-") == "utf-8" and errors == "strict"
+        raw = tokens == "bytes" and is_utf8(encoding) and errors == "strict"
         self.tokens, self.encoding, self.errors = tokens, encoding, "surrogateescape" if raw else errors
         self.lower_case, self.nfc = lower_case, nfc
 
@@ -93,14 +99,26 @@ class Text(TextDataset):
 
     def _texts(self, place: str) -> Iterator[str]:
         """Documents, or a stream in pieces that can be treated one by one."""
+        if self.by == "stream":
+            whole = self._stream(place)
+            yield from map(self._treated, seamless(whole) if self._looks_around else whole)
+            return
         for file in find(place):
-            pieces: Iterable[str] = chunks(file, self.encoding, self.errors, nul=self.tokens == "bytes")
-            if self.by == "stream":
-                yield from map(self._treated, seamless(pieces) if self._looks_around else pieces)
-                continue
+            pieces = self._pieces(file)
             for text in records(pieces, self.separator or SEPARATORS[self.by], file):
                 if text.strip():
                     yield self._treated(text.strip("\n"))
+
+    def _pieces(self, file: str) -> Iterator[str]:
+        return chunks(file, self.encoding, self.errors, nul=self.tokens == "bytes")
+
+    def _stream(self, place: str) -> Iterator[str]:
+        last = "\n"
+        for file in find(place):
+            if not last.endswith("\n"):
+                yield (last := "\n")
+            for last in self._pieces(file):
+                yield last
 
     @property
     def _looks_around(self) -> bool:
@@ -112,15 +130,23 @@ class Text(TextDataset):
         return unicodedata.normalize("NFC", text) if self.nfc else text
 
 
+def is_utf8(encoding: str) -> bool:
+    """Whether this is one of its names; an unknown one is told about when a file is read."""
+    try:
+        return codecs.lookup(encoding).name == "utf-8"
+    except LookupError:
+        return False
+
+
 def seamless(pieces: Iterable[str]) -> Iterator[str]:
     """The same text cut where no word and no composed character is cut in two: before the last white space of a piece,
     else before its last ASCII character, else as it was."""
     rest = ""
     for piece in pieces:
         text = rest + piece
-        cut = next((match.start() for match in (seam.search(text) for seam in SEAMS) if match), len(text))
+        cuts = [match.start() for match in (seam.search(text) for seam in SEAMS) if match]
+        cut = next((cut for cut in cuts if cut or len(text) < LONGEST_WORD), len(text))
         rest = text[cut:]
-        if cut:
-            yield text[:cut]
+        yield text[:cut]
     if rest:
         yield rest

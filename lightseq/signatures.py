@@ -80,13 +80,16 @@ def convert(known: Parameters, arguments: Mapping[str, Any], name: str) -> dict[
     from jsonargparse import ArgumentError, ArgumentParser
 
     parser = ArgumentParser(exit_on_error=False, add_help=False)
-    values = {}
+    values, texts = {}, {}
     for key, value in arguments.items():
         annotation, default = known[key].annotation, known[key].default
+        if isinstance(value, str) and set(get_args(annotation) or [annotation]) <= {str, type(None)}:
+            texts[key] = value  # as it stands: YAML has ``---`` and ``#1.txt`` for nothing
+            continue
         parser.add_argument(f"--{key}", type=annotation | None if default is None else annotation)
         values[key] = _as_text(value, annotation)
     try:
-        return dict(parser.parse_object(values).as_dict())
+        return {**parser.parse_object(values).as_dict(), **texts}
     except ArgumentError as error:
         raise UserError(f"argument of {name!r}: {explain(str(error), {})}") from None
 

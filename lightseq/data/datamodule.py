@@ -6,17 +6,17 @@ from functools import cached_property
 
 import numpy as np
 import pytorch_lightning as pl
-from filelock import FileLock
 
 from .. import registry
 from ..errors import UserError
 from ..types import NonNegativeInt, PluginArguments, PositiveInt, Probability
 from ..vocabulary import Vocabulary
 from .batching import BatchSource, DocumentBatches, StreamBatches
+from .cache import locked
 from .dataset import TextDataset, blamed
 from .loader import SequenceLoader
 from .splitting import Array, Deal, split_documents, split_stream
-from .store import Store, make_cache, open_store
+from .store import Store, open_store
 
 COUNTED = 1 << 24
 """Tokens that are counted for the first one to draw: enough to know, and a large text need not be read for it."""
@@ -97,8 +97,8 @@ class SequenceData(pl.LightningDataModule):
     def _download(self) -> None:
         """By one process of a machine at a time; there is nothing to wait for where nothing is fetched."""
         if type(self.dataset).download is not TextDataset.download:
-            lock = make_cache() / f"download-{re.sub(r'[^a-zA-Z0-9]', '_', self.dataset_name)}.lock"
-            with FileLock(lock), blamed(self.dataset, self.dataset_name, "download"):
+            place = f"download-{re.sub(r'[^a-zA-Z0-9]', '_', self.dataset_name)}"
+            with locked(place), blamed(self.dataset, self.dataset_name, "download"):
                 self.dataset.download()
 
     @cached_property

@@ -5,10 +5,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from filelock import FileLock
-
 from ..errors import UserError
-from .store import cache_folder, make_cache
+from .cache import cache_folder, locked
 
 TIMEOUT = 10
 """Seconds without an answer that count as no network."""
@@ -40,9 +38,8 @@ def fetch(name: str, url: str, sha256: str) -> Path:
                     f"{path} is another file than {url}: its SHA-256 is {digest}, not {sha256}. Move it away, or train "
                     f"on it as your own: --data.dataset_args.path {path}"
                 )
-    folder = _writable()
-    with FileLock(_own_folder() / f"{name}.lock"):
-        path = folder / name
+    with locked("data", name):
+        path = next((folder for folder in _folders() if os.access(folder, os.W_OK)), _own_folder()) / name
         if not (path.is_file() and _digest(path) == sha256):
             _download(path, url, sha256)
     return path
@@ -55,12 +52,6 @@ def _own_folder() -> Path:
 def _folders() -> list[Path]:
     given = os.environ.get("LIGHTSEQ_DATA")
     return [Path(given), _own_folder()] if given else [_own_folder()]
-
-
-def _writable() -> Path:
-    """The first folder that takes a file; the lock is in the user's own in any case."""
-    make_cache("data")
-    return next((folder for folder in _folders() if os.access(folder, os.W_OK)), _own_folder())
 
 
 def _download(path: Path, url: str, sha256: str) -> None:
@@ -84,7 +75,8 @@ def _download(path: Path, url: str, sha256: str) -> None:
     except (RequestException, OSError) as error:
         raise UserError(
             f"{path.name} is not here and cannot be downloaded ({type(error).__name__}). Get it by hand from {url} "
-            f"(SHA-256 {sha256}): put it at {_folders()[0] / path.name}, or name it with --data.dataset_args.path"
+            f"(SHA-256 {sha256}): put it at {_folders()[0] / path.name}, or, where the dataset takes one, name it with "
+            f"--data.dataset_args.path. LIGHTSEQ_DATA names another folder"
         ) from error
     finally:
         Path(beside).unlink(missing_ok=True)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from itertools import islice
+from os.path import isfile
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -30,7 +31,8 @@ SETTLED = 2.0
 
 def find(path: str) -> list[str]:
     """The files of a path, sorted: itself, those in a folder and below it, or those that a pattern or URL names.
-    Files and folders whose names begin with a dot are left out, unless they are named.
+    Files and folders whose names begin with a dot are left out, unless they are named; links to folders are not
+    followed.
 
     Args:
         path: A file, a folder, a glob like ``texts/*.txt``, or a URL that fsspec knows.
@@ -47,10 +49,11 @@ def find(path: str) -> list[str]:
     except _failures(path) as error:
         raise UserError(f"{path} cannot be read: {_reason(error)}") from error
     named = PurePosixPath(place).parts
-    found = [name for name in found if not _is_hidden(PurePosixPath(name), named)]
+    found = [name for name in found if not _is_hidden(PurePosixPath(name), named) and (_is_url(path) or isfile(name))]
     if not found:
         raise UserError(f"{path} is a folder without files" if folder else f"no file at {path}")
-    return sorted(system.unstrip_protocol(name) if "://" in path else os.path.relpath(name) for name in found)
+    chain = "".join(path.partition("::")[1:])  # zip://*.txt::texts.zip
+    return sorted(system.unstrip_protocol(name) + chain if _is_url(path) else os.path.relpath(name) for name in found)
 
 
 def chunks(file: str, encoding: str = "utf-8", errors: str = "strict", nul: bool = False) -> Iterator[str]:
@@ -162,11 +165,15 @@ def _undecodable(error: UnicodeError, encoding: str, line: int, read: int, size:
     if not isinstance(error, UnicodeDecodeError):
         return f"line {line}: not {encoding}: {error}"
     held = len(error.object) - size  # of the piece before: a character that its end cut in two
-    line += error.object.count(b"\n", 0, error.start)
+    line += _decoder(encoding, "ignore").decode(error.object[: error.start], final=True).count("\n")
     bad = error.object[error.start]
     other = "utf-16" if read == 0 and bad in (0xFE, 0xFF) and error.start == 0 else "latin-1"
     hint = "" if encoding == other else f"; dataset_args.encoding names another one, {other} say"
     return f"line {line}: byte {read - held + error.start} (0x{bad:02X}) is not {encoding}{hint}"
+
+
+def _is_url(path: str) -> bool:
+    return "://" in path
 
 
 def _is_web(path: str) -> bool:

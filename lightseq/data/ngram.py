@@ -1,8 +1,8 @@
 """The yardsticks that a recurrent network must beat: uniform, unigram, and interpolated n-grams, on the same split."""
 
 import json
-import os
 from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import blake2b
 from math import log
 from typing import Any, NamedTuple
@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..vocabulary import Vocabulary
-from .store import Store, cache_folder, make_cache
+from .cache import cache_folder, write_whole
+from .store import Store
 
 FORMAT = 1
 """Raise it when the numbers change: those in the cache are then left alone and made anew."""
@@ -216,10 +217,8 @@ def yardsticks(store: Store, parts: Mapping[str, Array], stream: bool, split: st
         return Yardsticks(*json.loads(place.read_text()))
     except (OSError, ValueError, TypeError):
         found = _measured(store, train, held_out, stream, cut)
-    make_cache("yardsticks")
-    temporary = place.with_suffix(f".{os.getpid()}")
-    temporary.write_text(json.dumps(found))
-    os.replace(temporary, place)
+    with suppress(OSError):  # the next one computes it again
+        write_whole(place, json.dumps(found))
     return found
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lightseq.data import fetch
-from lightseq.data.store import cache_folder
+from lightseq.data.cache import cache_folder
 from lightseq.errors import UserError
 
 CONTENT = b"to be, or not to be\n" * 1000

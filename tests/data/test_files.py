@@ -1,5 +1,6 @@
 import gzip
 import os
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +33,20 @@ def test_a_file_a_folder_a_pattern() -> None:
     assert files.find(".hidden") == [".hidden/d.txt"]
     assert files.find(str(Path("below").absolute())) == ["below/c.txt", "below/f.md"]
     assert files.find(Path("b.txt").absolute().as_uri()) == [Path("b.txt").absolute().as_uri()]
+
+
+def test_a_link_to_a_folder_is_not_followed() -> None:
+    Path("loop").mkdir()
+    Path("loop/a.txt").write_text("a")
+    Path("loop/self").symlink_to(".")
+    assert files.find("loop") == ["loop/a.txt"]
+
+
+def test_files_within_an_archive() -> None:
+    with zipfile.ZipFile("a.zip", "w") as archive:
+        archive.writestr("x.txt", "one")
+        archive.writestr("y.txt", "two")
+    assert [text(file) for file in files.find("zip://*.txt::a.zip")] == ["one", "two"]
 
 
 def test_a_name_that_looks_like_a_pattern() -> None:
@@ -90,6 +105,12 @@ def test_packed_files() -> None:
         ("é\n漢".encode()[:-1], "utf-8", r"line 2: byte 3 \(0xE6\) is not utf-8"),
         ("a".encode("utf-16"), "utf-8", r"line 1: byte 0 \(0xFF\) is not utf-8; .* another one, utf-16 say"),
         (b"ab\ncd\n\0e", "utf-8", "line 3: a NUL character; this is no text, or not utf-8"),
+        (b"a\rb\r\xff", "utf-8", r"line 3: byte 4 \(0xFF\) is not utf-8"),
+        (
+            "\u0a0a\u0a0a\n".encode("utf-16-le") + b"\x00\xd8a\x00",
+            "utf-16-le",
+            r"line 2: byte 6 \(0x00\) is not utf-16-le",
+        ),
         (b"a\xff", "ascii", r"line 1: byte 1 \(0xFF\) is not ascii"),
         (b"a", "utf-9", "no encoding called 'utf-9'"),
         (b"abc", "utf-16", "line 1: "),

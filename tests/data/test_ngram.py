@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from lightseq.data import SequenceData, TextDataset, ngram
+from lightseq.data.cache import cache_folder
 from lightseq.data.ngram import Text, choose, document_text, label_text, ngram_nats, stream_text, yardsticks
-from lightseq.data.store import Store, cache_folder, open_store
+from lightseq.data.store import Store, open_store
 from lightseq.types import Document, Layout
 
 SHAKESPEARE = Path(os.environ.get("LIGHTSEQ_DATA", "")) / "tinyshakespeare.txt"

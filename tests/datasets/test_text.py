@@ -57,7 +57,12 @@ def test_several_files_follow_each_other() -> None:
     Path("texts").mkdir()
     written("one", "texts/a.txt")
     written("two\nthree", "texts/b.txt")
-    assert joined(documents(path="texts")) == "onetwo\nthree"
+    written("", "texts/c.txt")
+    written("four\n", "texts/d.txt")
+    written("five", "texts/e.txt")
+    assert joined(documents(path="texts")) == "one\ntwo\nthree\nfour\nfive"
+    for name in "cde":
+        Path(f"texts/{name}.txt").unlink()
     assert documents(path="texts/*.txt", by="line") == ["one", "two", "three"]
     assert documents(path="texts", by="file") == ["one", "two\nthree"]
 
@@ -140,7 +145,8 @@ def test_seams_lose_nothing_and_cut_no_word(text: str) -> None:
     ("settings", "message"),
     [
         ({}, "needs a text: dataset_args.path, or else train_path"),
-        ({"path": "x", "train_path": "y"}, "needs a text: dataset_args.path, or else train_path"),
+        ({"path": "x", "train_path": "y"}, "takes path, or train_path with val_path and test_path, not both"),
+        ({"val_path": "y"}, "needs a text: dataset_args.path, or else train_path"),
         ({"path": "x", "val_path": "y"}, "takes path, or train_path with val_path and test_path, not both"),
         ({"path": "x", "separator": ""}, "dataset_args.separator is empty"),
     ],
@@ -148,6 +154,34 @@ def test_seams_lose_nothing_and_cut_no_word(text: str) -> None:
 def test_arguments_that_contradict_each_other(settings: dict[str, str], message: str) -> None:
     with pytest.raises(UserError, match=message):
         Text(**settings)
+
+
+@pytest.mark.parametrize("indent", ["", "  "])
+def test_blank_lines_are_the_same_wherever_the_pieces_are_cut(indent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(f"one\n \n\n{indent}two\nthree\n\n")
+    for size in range(1, 20):
+        monkeypatch.setattr(files, "PIECE", size)
+        assert documents(path="x.txt", by="blank_line") == ["one", f"{indent}two\nthree"]
+
+
+def test_a_long_line_is_not_gathered_to_be_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lightseq.datasets.text.LONGEST_WORD", 300)
+    pieces = ["\nab", *["acgt" * 100] * 50, "\u0301"]
+    found = list(seamless(pieces))
+    assert "".join(found) == "".join(pieces)
+    assert max(map(len, found)) <= 401
+
+
+def test_utf8_has_several_names() -> None:
+    written(b"a\xff")
+    assert joined(documents(path="x.txt", tokens="bytes", encoding="utf8")) == "a\udcff"
+
+
+@pytest.mark.parametrize("separator", ["---", "# ", "~", "null", "2024"])
+def test_a_separator_is_what_was_written(separator: str) -> None:
+    written(f"one{separator}two{separator}three")
+    data = SequenceData("text", {"path": "x.txt", "separator": separator})
+    assert len(data.store.digests) == 3
 
 
 def test_the_cache_notices_an_edit() -> None:
