@@ -12,8 +12,8 @@ from ..types import Document
 from .abc_notation import TransposeError, music, transpose
 from .abc_tunes import Tune, read_tunes, without
 
-VERSION = 1
-"""Raise it when the same files give other documents: caches made before are then left alone."""
+VERSION = 2
+"""Raise it when the modules beside this one make other documents of the same files: older caches are left alone."""
 
 IRISH = (
     "irish.abc",
@@ -84,7 +84,9 @@ class Abc(TextDataset):
 
     def fingerprint(self) -> str | None:
         """Of the files and of every option."""
-        return files.fingerprint(self._files(), VERSION, self.encoding, sorted(self.drop), self.semitones)
+        return files.fingerprint(
+            self._files(), VERSION, self._numbered, self.encoding, sorted(self.drop), self.semitones
+        )
 
     def problems(self) -> list[str]:
         """What was mended, tunes that were left out, and those that have no other key."""
@@ -95,12 +97,8 @@ class Abc(TextDataset):
 
     def _documents(self, notes: list[str]) -> Iterator[Document]:
         """The documents; what there is to say about them is appended to the notes."""
-        groups: dict[str, str] = {}
-        numbered = not self.path and self.source == "oneill"
-        for tune in self._tunes(notes):
-            group = music(tune.text)
-            if numbered and (number := re.search(r"^B:.*?(\d+)", tune.text, re.MULTILINE)):
-                group = groups.setdefault(number[1], group)
+        tunes = list(self._tunes(notes))
+        for tune, group in zip(tunes, groups([self._marks(tune) for tune in tunes]), strict=True):
             yield Document(without(tune.text, self.drop), group=group)
             for semitones in self.semitones:
                 try:
@@ -109,6 +107,15 @@ class Abc(TextDataset):
                     notes.append(f"{tune.file}, line {tune.line}: not transposed by {semitones} semitones: {reason}")
                 else:
                     yield Document(without(text, self.drop), group=group, augmented=True)
+
+    @property
+    def _numbered(self) -> bool:
+        return not self.path and self.source == "oneill"
+
+    def _marks(self, tune: Tune) -> list[str]:
+        """What makes two tunes one: their music, and in O'Neill's book their number."""
+        number = re.search(r"^B:.*?(\d+)", tune.text, re.MULTILINE) if self._numbered else None
+        return [music(tune.text), *([f"number {number[1]}"] if number else [])]
 
     def _tunes(self, notes: list[str]) -> Iterator[Tune]:
         found = False
@@ -132,6 +139,21 @@ class Abc(TextDataset):
         if not places or not folder.is_dir():
             raise UserError(
                 f"source {self.source!r} is a collection in the package music21, which is not installed: "
-                f'pip install "lightseq-rnn[corpora]"'
+                f"pip install music21, or the extra lightseq-rnn[corpora]"
             )
         return files.find(str(folder / "*.abc"))
+
+
+def groups(marks: Sequence[Sequence[str]]) -> list[str]:
+    """A group for each tune: those that share a mark, or are each alike to a third, have the same."""
+    above: dict[str, str] = {}
+
+    def root(mark: str) -> str:
+        while mark != above.setdefault(mark, mark):
+            mark = above[mark]
+        return mark
+
+    for own in marks:
+        for mark in own[1:]:
+            above[root(mark)] = root(own[0])
+    return [root(own[0]) for own in marks]

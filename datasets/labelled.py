@@ -81,7 +81,7 @@ class Labelled(TextDataset):
                         if label not in known:
                             raise UserError(
                                 f"{file}, line {number}: the label {label!r} stands nowhere in {self.train_path}"
-                                f"{did_you_mean(label, known)}"
+                                f"{did_you_mean(label, sorted(known))}"
                             )
                     yield document
 

@@ -16,6 +16,8 @@ from .errors import UserError, explain, quote
 PLAIN = (str, int, float, bool, type(None), Path)
 CONTAINERS = (list, tuple, dict, set, frozenset, Sequence, Mapping)
 
+TEXT = {str, type(None)}
+
 Parameters = Mapping[str, inspect.Parameter]
 
 
@@ -57,6 +59,11 @@ def is_plain(annotation: Any) -> bool:
     return origin is Literal or annotation in PLAIN or (restricted and issubclass(annotation, int | float | str))
 
 
+def is_free_text(annotation: Any) -> bool:
+    """Whether any text will do, so that it may name a file: ``str``, ``Path``, and unions with one of them."""
+    return annotation in (str, Path) or (_is_union(annotation) and any(map(is_free_text, get_args(annotation))))
+
+
 def _is_union(annotation: Any) -> bool:
     return get_origin(annotation) in (Union, UnionType)
 
@@ -83,7 +90,7 @@ def convert(known: Parameters, arguments: Mapping[str, Any], name: str) -> dict[
     values, texts = {}, {}
     for key, value in arguments.items():
         annotation, default = known[key].annotation, known[key].default
-        if isinstance(value, str) and set(get_args(annotation) or [annotation]) <= {str, type(None)}:
+        if isinstance(value, str) and set(get_args(annotation) if _is_union(annotation) else [annotation]) <= TEXT:
             texts[key] = value  # as it stands: YAML has ``---`` and ``#1.txt`` for nothing
             continue
         parser.add_argument(f"--{key}", type=annotation | None if default is None else annotation)

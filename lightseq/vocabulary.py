@@ -79,6 +79,8 @@ class Vocabulary:
             return [self.ids[token] for token in tokens]
         except KeyError:
             position, token = next((i, t) for i, t in enumerate(tokens) if t not in self.ids)
+            if isinstance(text, str) and self._longest > 1:
+                position, token = _word_at(text, sum(map(len, tokens[:position])))
             raise UserError(
                 f"{describe(token)} at position {position} of {shorten(text)!r} is not among the {len(self)} tokens "
                 f"the model knows{self._other_case(token)}"
@@ -113,6 +115,16 @@ def describe(token: str) -> str:
     if ESCAPED.fullmatch(token) and len(token) == 1:
         return f"byte 0x{ord(token) - 0xDC00:02X}"
     return f"character {token!r} (U+{ord(token):04X})" if len(token) == 1 else f"token {token!r}"
+
+
+def _word_at(text: str, position: int) -> tuple[int, str]:
+    """The word that a position is in, and where it begins."""
+    begin = 0
+    for word in words(text):
+        if begin + len(word) > position:
+            break
+        begin += len(word)
+    return begin + len(word) - len(word.lstrip()), word.strip() or word
 
 
 def shorten(text: str | Sequence[str], limit: int = 40) -> str:

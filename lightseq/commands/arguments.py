@@ -7,10 +7,10 @@ that was written. Flags win over files.
 import json
 import re
 import sys
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-from .. import config, registry
+from .. import config, registry, signatures
 from ..checkpoint import find_checkpoint, read_checkpoint
 from ..config import Settings
 from ..errors import UserError
@@ -18,7 +18,7 @@ from ..errors import UserError
 HERE = "command line"
 
 NAMES_A_PLACE = re.compile(r"(.*_)?(path|file|folder|url)s?")
-"""Arguments of a dataset that name what it opens."""
+"""Arguments of a dataset that name what it opens, whatever their annotation."""
 
 
 class CommandLine(NamedTuple):
@@ -80,11 +80,24 @@ def _settings_of_run(place: str, flags: Settings) -> Settings:
         return config.read_settings(file.read_text(encoding="utf-8"), str(file))
     data = dict(read_checkpoint(path).get("datamodule_hyper_parameters", {}))
     stored, given = (config.get(said, "dataset_args") or {} for said in (data, flags.values.get("data", {})))
-    missing = [key for key in stored if NAMES_A_PLACE.fullmatch(key) and stored[key] is not None and key not in given]
-    if missing and config.get(flags.values, "data.dataset") in (None, data.get("dataset")):
+    if config.get(flags.values, "data.dataset") not in (None, data.get("dataset")):
+        return Settings({"data": data}, {})
+    missing = [key for key in _places(str(data.get("dataset")), stored) if key not in given]
+    if missing:
         words = " ".join(f"--data.dataset_args.{key} {stored[key]!r:.200}" for key in missing)
         raise UserError(f"{path} names what to read, and a checkpoint alone opens nothing: type {words}")
     return Settings({"data": data}, {})
+
+
+def _places(dataset: str, arguments: Mapping[str, Any]) -> list[str]:
+    """The arguments that may say what a dataset opens: free text other than the default, and what is called so."""
+    known = signatures.parameters(registry.load(registry.DATASETS, dataset), dataset) if arguments else {}
+    return [
+        key
+        for key, value in arguments.items()
+        if key in known and value not in (None, known[key].default)
+        if NAMES_A_PLACE.fullmatch(key) or signatures.is_free_text(known[key].annotation)
+    ]
 
 
 def _merged(files: Sequence[Settings], flags: Settings, left: list[str]) -> CommandLine:

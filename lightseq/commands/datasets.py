@@ -91,8 +91,12 @@ def check(verb: str, words: Sequence[str]) -> int:
 
     registry.allow_file(name)
     known = signatures.parameters(SequenceData, "data", HOUSE)
-    settings = signatures.convert(known, {key: given[key] for key in given if key in known}, "data")
-    data = SequenceData(name, {key: given[key] for key in given if key not in known}, **settings)
+    own, settings = dict[str, str](), dict[str, str]()
+    for key, value in given.items():
+        short = key.removeprefix("data.")  # as for fit: --data.window, --data.dataset_args.path
+        ours = short in known and not short.startswith("dataset_args.")
+        (settings if ours else own)[short.removeprefix("dataset_args.")] = value
+    data = SequenceData(name, own, **signatures.convert(known, settings, "data"))
     print("\n".join(map(markup.plain, lines(examine(data)))))
     return 0
 

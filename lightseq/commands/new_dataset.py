@@ -86,7 +86,7 @@ def test_the_contract():
 RECIPE = """# $name: a small model, seconds on a CPU. lightseq fit --help says what else may stand here.
 seed_everything: 0
 data:
-  dataset: $name
+  dataset: "$name"
   batch_size: 16
 model:
   backbone: lstm
@@ -153,7 +153,7 @@ def check_name(name: str) -> str:
     Raises:
         UserError: What would be right, or whose it is.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(class_name(name)):
+    if not re.fullmatch(r"[a-z]([a-z0-9_]*[a-z0-9])?", name) or keyword.iskeyword(class_name(name)):
         near = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_0123456789")
         hint = f", {near!r} say" if near and not keyword.iskeyword(class_name(near)) else ""
         raise UserError(f"{name!r} is no name for a dataset: small letters, digits and _, a letter first{hint}")

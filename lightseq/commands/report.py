@@ -33,14 +33,19 @@ def describe(data: SequenceData, system: SequenceSystem) -> str:
         lines.append(
             f"note   the text is short: batches of {rows}, in place of the {data.batch_size} of data.batch_size"
         )
-    own = data.store.digests[data.store.augmented == 0]
-    if not stream and (repeats := len(own) - len(np.unique(own))):
-        lines.append(f"note   {repeats:,} documents repeat an earlier one; all copies are on one side of the split")
+    if not stream and (shared := _held_out_in_training(data)):
+        lines.append(f"note   {shared:,} held-out documents also stand in training: the dataset says so itself")
     if data.labels and not data.store.tagged:
         longer = int((np.diff(data.store.offsets) + 1 > data.window).sum())
         if longer:
             lines.append(f"note   {longer:,} documents are longer than data.window: their last window alone teaches")
     return "\n".join(lines)
+
+
+def _held_out_in_training(data: SequenceData) -> int:
+    """Documents to validate or test on with an equal one, or one of their group, to train on."""
+    train, *held_out = (data.store.digests[data.parts[split]] for split in ("train", "val", "test"))
+    return int(np.isin(np.concatenate(held_out), train).sum())
 
 
 def print_results(

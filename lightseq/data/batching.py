@@ -75,7 +75,6 @@ class StreamBatches:
         # rows that reach beyond the text's end: batch() takes from here what lies before it alone
         shape, strides = (per_rank, self.lane_length + 1), (self.lane_length * plain.itemsize, plain.itemsize)
         self._lanes = as_strided(plain, shape, strides, writeable=False)
-        self._fresh, self._going = torch.ones(per_rank, dtype=torch.bool), torch.zeros(per_rank, dtype=torch.bool)
 
     def __len__(self) -> int:
         return -(-self.lane_length // self.window)
@@ -84,14 +83,14 @@ class StreamBatches:
         """Window ``index`` of every lane of this rank; every epoch is alike."""
         begin = index * self.window
         steps = min(self.window, self.lane_length - begin)
-        reset = self._fresh if index == 0 or not self.carry else self._going
+        reset = torch.full((len(self.starts),), index == 0 or not self.carry)
         if self.starts[-1] + begin + steps < len(self.tokens):
-            ids = self._lanes[:, begin : begin + steps + 1].astype(np.int64)
-            return Batch(torch.from_numpy(ids[:, :-1]), torch.from_numpy(ids[:, 1:]), reset)
+            ids, targets = (self._lanes[:, at : at + steps].astype(np.int64) for at in (begin, begin + 1))
+            return Batch(torch.from_numpy(ids), torch.from_numpy(targets), reset)
         places = (self.starts + begin)[:, None] + np.arange(steps + 1)
         ids = self.tokens[np.minimum(places, len(self.tokens) - 1)].astype(np.int64)
         targets = np.where(places[:, 1:] < len(self.tokens), ids[:, 1:], IGNORE_INDEX)
-        return Batch(torch.from_numpy(ids[:, :-1]), torch.from_numpy(targets), reset)
+        return Batch(torch.from_numpy(ids[:, :-1].copy()), torch.from_numpy(targets), reset)
 
 
 class DocumentBatches:

@@ -161,7 +161,7 @@ def group_digests(block: Block) -> list[int]:
 def _group(document: Document) -> str | tuple[str, ...]:
     if document.group is not None:
         return ("group", document.group)
-    return document.tokens if isinstance(document.tokens, str) else tuple(document.tokens)
+    return document.tokens if isinstance(document.tokens, str) else ("tokens", *document.tokens)
 
 
 def note(content: Hash, block: Block) -> None:

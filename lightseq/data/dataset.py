@@ -40,7 +40,8 @@ class TextDataset(ABC):
 
     def fingerprint(self) -> str | None:
         """What changes whenever the documents change, told without reading them: for files, their names, sizes and
-        times (``lightseq.data.files.fingerprint``), and every option that matters. None, the default: the documents are
+        times (``lightseq.data.files.fingerprint``), and every option that matters. The source of the class's own module
+        counts by itself; a version of your own stands for what other modules do. None, the default: the documents are
         read at every start, to see whether they are those of the cache."""
         return None
 

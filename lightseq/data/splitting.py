@@ -50,7 +50,8 @@ def split_documents(store: Store, deal: Deal, name: str) -> dict[str, Array]:
     _, first, group = np.unique(store.digests, return_index=True, return_inverse=True)
     group = np.argsort(np.argsort(first))[group]  # numbered by first appearance, whatever their digests
     side = np.zeros(len(first), np.uint8)
-    side[group[store.splits > 0]] = store.splits[store.splits > 0]
+    for split in (TRAIN, VAL, TEST):  # where a group says several, those of it that say none are held out
+        side[group[store.splits == split]] = split
     deal = deal.among(store)
     free = np.flatnonzero(side == 0)
     start, val, test = deal.cuts(len(free))
@@ -102,11 +103,10 @@ def _both(one: Array, other: Array) -> Array:
 def _require(sizes: dict[str, int], has: str, name: str) -> None:
     for split in ("train", "val"):
         if sizes[split] < 1:
-            raise UserError(
-                f"dataset {name!r} is too small to split: of its {has} none is left to "
-                f"{'train' if split == 'train' else 'validate'} on; it needs more text, or smaller data.val_fraction "
-                f"and data.test_fraction"
-            )
+            rest = "train on; it needs more text, or smaller data.val_fraction and data.test_fraction"
+            if split == "val":
+                rest = "validate on; it needs more text, or a larger data.val_fraction"
+            raise UserError(f"dataset {name!r} is too small to split: of its {has} none is left to {rest}")
 
 
 def _require_labels(store: Store, parts: dict[str, Array], labels: list[str], name: str) -> None:

@@ -81,6 +81,7 @@ MISTAKES = {
     "datasets check dinos --sorce course": "'dinos' has no argument 'sorce'; did you mean 'source'?",
     "datasets check dinos --val_fraction 2": "val_fraction",
     "datasets new My-Data": "'My-Data' is no name for a dataset",
+    "datasets new shells_": "'shells_' is no name for a dataset",
     "datasets new dinos": "the name 'dinos' is taken, by the installed lightseq-rnn",
     "datasets --laod": "unknown argument --laod; did you mean '--load'?",
 }

@@ -254,6 +254,15 @@ def test_every_recipe_runs(recipe: str, run: Run) -> None:
     assert status == 0, err
 
 
+def test_a_dataset_whose_own_splits_overlap_is_told_about(run: Run, tiny: str) -> None:
+    Path("x.txt").write_text("ab\nba\ncd\n")
+    words = "--data.dataset_args.train_path x.txt --data.dataset_args.val_path x.txt --data.dataset_args.by line"
+    status, out, err = run(f"fit --config {tiny} --sampling.prompts=[''] --data.dataset text {words}")
+    assert status == 0, err
+    assert "note   3 held-out documents also stand in training" in out
+    assert "also stand in training" not in run(f"fit --config {tiny}")[1]
+
+
 def test_seeds(run: Run, tiny: str) -> None:
     """``seed_everything`` is the seed of the weights and of the order, but not of the split."""
     outs = [run(f"fit --config {tiny} --seed_everything {seed}")[1] for seed in (0, 0, 1)]

@@ -61,6 +61,12 @@ def test_what_is_augmented_follows_the_declared_split_of_its_group() -> None:
     assert {split: list(part) for split, part in parts.items()} == {"train": [2, 3], "val": [0], "test": []}
 
 
+def test_of_a_group_that_says_two_splits_the_rest_is_held_out() -> None:
+    store = store_of(names(8), ["val", "", "train", "", "train", "val", "", ""], [1, 1, 1, 1, 2, 3, 4, 5])
+    parts = split_documents(store, DEAL._replace(test_fraction=0.0), "given")
+    assert {1, 3} <= set(parts["val"].tolist())
+
+
 def test_the_deal_is_a_function_of_its_seed() -> None:
     store = store_of(names(100))
 

@@ -1,3 +1,6 @@
+import importlib
+import inspect
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -85,6 +88,63 @@ def test_a_damaged_cache_is_made_anew(damage: str, length: int) -> None:
     (place,) = (path.parent for path in cache_folder().rglob(damage))
     (place / damage).write_bytes((place / damage).read_bytes()[:length])
     assert texts(open_store(Given(["abc", "d"]), "given")) == ["abc", "d"]
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"tokens": 3}', '{"tokens": ["uint8", [[3, 0]]]}'])
+def test_a_list_of_arrays_that_is_none(content: str) -> None:
+    open_store(Given(["abc", "d"]), "given")
+    (file,) = cache_folder().rglob("arrays.json")
+    file.write_text(content)
+    assert texts(open_store(Given(["abc", "d"]), "given")) == ["abc", "d"]
+
+
+def test_what_a_process_that_died_left_is_removed() -> None:
+    place = Path(open_store(Given(["abc"]), "given").tokens.filename).parent  # type: ignore[attr-defined]
+    place.rename(place.with_name(f"{place.name}.making"))
+    assert texts(open_store(Given(["abc"]), "given")) == ["abc"]
+    assert [path.name for path in place.parent.iterdir() if path.suffix != ".lock"] == [place.name]
+
+
+def test_pieces_of_a_large_array_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lightseq.data.blocks.BLOCK", 2)
+    monkeypatch.setattr("lightseq.data.arrays.CHECKED", 3)
+    documents = ["ab", "ba", "aa", "bb", "ab"]
+    open_store(Given(documents), "given")
+    (file,) = cache_folder().rglob("tokens.bin")
+    file.write_bytes(file.read_bytes()[:4] + b"\0" * 6)  # cut off by a power failure, say
+    assert texts(open_store(Given(documents), "given")) == documents
+
+
+def test_a_class_that_was_edited_is_read_again(plugin: Callable[..., None]) -> None:
+    code = """
+from lightseq.data import TextDataset
+
+class Edited(TextDataset):
+    def documents(self):
+        return ["ab", "ba", "aab", "abb"]
+
+    def fingerprint(self):
+        return "always the same"
+"""
+    plugin("edited", "lightseq.datasets", {"edited": "edited_plugin:Edited"}, code)
+    before = SequenceData("edited")
+    assert "c" not in before.vocabulary
+    source = Path(inspect.getsourcefile(type(before.dataset)) or "")
+    source.write_text(code.replace("abb", "abc"))
+    sys.modules.pop("edited_plugin")
+    importlib.invalidate_caches()
+    assert "c" in SequenceData("edited").vocabulary
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no folder here that nobody can write")
+@pytest.mark.parametrize("dataset", ["dinos", "names", "alphabet"])
+def test_a_cache_folder_that_nobody_can_write(
+    dataset: str, alphabet: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LIGHTSEQ_CACHE", "/proc")
+    monkeypatch.setenv("LIGHTSEQ_DATA", str(tmp_path / "nothing"))
+    with pytest.raises(UserError, match=r"the cache folder /proc.* cannot be used .* LIGHTSEQ_CACHE names another"):
+        SequenceData(dataset).store  # noqa: B018 (it is made when it is looked at)
 
 
 @pytest.mark.parametrize("array", ["tokens", "offsets", "splits"])

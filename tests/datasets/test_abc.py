@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from lightseq.datasets.abc import Abc
+from lightseq.datasets.abc import Abc, groups
 from lightseq.datasets.abc_tunes import read_tunes
 
 from lightseq.errors import UserError
@@ -100,7 +100,7 @@ def test_music21_is_not_imported() -> None:
 def test_a_collection_that_is_not_installed(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [place for place in sys.path if not Path(place, "music21").is_dir()])
     monkeypatch.delitem(sys.modules, "music21", raising=False)
-    with pytest.raises(UserError, match=rf'{source}.*pip install "lightseq-rnn\[corpora\]"'):
+    with pytest.raises(UserError, match=rf"{source}.*pip install music21, or the extra lightseq-rnn\[corpora\]"):
         Abc(source).download()  # type: ignore[arg-type]
 
 
@@ -270,3 +270,8 @@ def test_the_fingerprint_is_of_the_files_and_of_every_option() -> None:
     before = print_of()
     os.utime("own.abc", (1_000_000_001, 1_000_000_001))
     assert print_of() != before
+
+
+def test_tunes_alike_to_a_third_are_one_group() -> None:
+    found = groups([["m1", "number 5"], ["m2", "number 5"], ["m2", "number 7"], ["m3"], ["m4", "number 7"]])
+    assert found[0] == found[1] == found[2] == found[4] != found[3]
