@@ -4,8 +4,8 @@ A dataset that has a ``fingerprint`` is not read again to learn that nothing has
 cache under the fingerprint, the class, and the source that the class is written in.
 """
 
-import inspect
 import json
+import sys
 from hashlib import blake2b, sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -42,10 +42,10 @@ def survey(dataset: TextDataset, name: str) -> tuple[Survey, Path | None]:
     """
     with blamed(dataset, name, "fingerprint"):
         mark = dataset.fingerprint()
-    source = inspect.getsourcefile(type(dataset))
+    source = _source(type(dataset))
     if mark is None or source is None:
         return survey_documents(dataset, name), None
-    kind = [type(dataset).__module__, type(dataset).__qualname__, Path(source).read_text(encoding="utf-8")]
+    kind = [type(dataset).__module__, type(dataset).__qualname__, source]
     key = blake2b(json.dumps([FORMAT, *kind, dataset.layout, mark]).encode(), digest_size=16).hexdigest()
     with locked("surveys", key) as place:
         try:
@@ -57,6 +57,15 @@ def survey(dataset: TextDataset, name: str) -> tuple[Survey, Path | None]:
         except OSError as error:
             raise unusable(place.parent, error) from error
     return found, None
+
+
+def _source(kind: type) -> str | None:
+    """A digest of the file that a class is written in; None where there is none, as in a notebook."""
+    file = vars(sys.modules[kind.__module__]).get("__file__")
+    try:
+        return None if file is None else sha256(Path(file).read_bytes()).hexdigest()
+    except OSError:
+        return None
 
 
 def survey_documents(dataset: TextDataset, name: str) -> Survey:
