@@ -57,6 +57,9 @@ def _reason(text: str) -> str:
         return f"must be {match[2].replace('v', '')}, not {match[1]}"
     if match := re.search(r"(invalid literal for int\(\) with base 10|could not convert string to float): (.*)", text):
         return f"must be a {'whole ' if 'int()' in match[1] else ''}number, not {match[2]}"
+    union = r"Expected a <class '(?!NoneType)(\w+)'>(?:\. Got value: (\S+))?.*Given value: (.*)$"
+    if "Literal[" not in text and (match := re.search(union, text)):
+        return f"must be {KINDS.get(match[1], match[1])}, not {match[2] or match[3]}"
     got = re.search(r"(?:Got value|Given value): (.*)$", text)
     if match := re.search(r"Expected a <class '(\w+)'>\. Got value: (.*)$", text):
         return f"must be {KINDS.get(match[1], match[1])}, not {match[2]}"
