@@ -24,6 +24,10 @@ class Backbone(nn.Module, ABC):
     output_size: int
     """The width of what ``forward`` returns."""
 
+    gates: int = 1
+    """How many matrices of equally many rows stand one above the other in each matrix of weights: an optimiser that
+    treats matrices as such, as Muon does, takes them apart."""
+
     def __init__(self, input_size: int) -> None:
         super().__init__()
         self.input_size = input_size

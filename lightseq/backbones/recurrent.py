@@ -1,74 +1,179 @@
 """The classical recurrent networks: Elman's RNN, the GRU and the LSTM.
 
-Each is a fused ``torch`` kernel for training, and beside it its cell as a pure function that reads as its equations.
-The cell makes ``step`` (the differentiable reference), ``stepper`` (the sampler's, with the input weights folded into
-a table a token) and ``trace`` (what the inspector shows).
-
-Dropout falls on the connections that are not recurrent: input, between layers, output (Zaremba et al. 2014,
-arXiv 1409.2329).
+A layer is a fused ``torch`` kernel for training, and beside it its cell as a pure function that reads as its equations
+(``cells.py``). The cell makes ``step`` (the differentiable reference), ``stepper`` (the sampler's, with the input
+weights folded into a table a token) and ``trace`` (what the inspector shows).
 """
 
-from collections.abc import Callable
-from functools import partial
-from typing import Literal, TypeAlias
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import dropout as drop
 
 from ..types import PositiveInt, Probability, State
 from .base import Backbone, Stepper
-
-Internals: TypeAlias = dict[str, Tensor]
-Cell: TypeAlias = Callable[[Tensor, Tensor, State], tuple[State, Internals]]
-"""(W_i x + b_i (B, GH), W_h h + b_h (B, GH), one layer's state, each (B, H)) -> that state and the named internals."""
+from .cells import Cell, Internals, gru_cell, lstm_cell, relu_cell, tanh_cell
+from .dropout import drop_values, run_dropped
 
 
-def rnn_cell(from_input: Tensor, from_hidden: Tensor, state: State, activation: str) -> tuple[State, Internals]:
-    """Elman 1990: h' = tanh(W_i x + b_i + W_h h + b_h), or relu in place of tanh (Le et al. 2015)."""
-    total = from_input + from_hidden
-    hidden = total.tanh() if activation == "tanh" else total.relu()
-    return (hidden,), {"hidden": hidden}
-
-
-def gru_cell(from_input: Tensor, from_hidden: Tensor, state: State) -> tuple[State, Internals]:
-    """Cho et al. 2014 (arXiv 1406.1078), with the reset gate after the product as cuDNN has it.
-
-    r = s(x_r + h_r); z = s(x_z + h_z); n = tanh(x_n + r h_n); h' = (1 - z) n + z h. So z is the share that is kept.
-    """
-    (hidden,) = state
-    x_r, x_z, x_n = from_input.chunk(3, -1)
-    h_r, h_z, h_n = from_hidden.chunk(3, -1)
-    reset = (x_r + h_r).sigmoid()
-    update = (x_z + h_z).sigmoid()
-    candidate = (x_n + reset * h_n).tanh()
-    hidden = candidate + update * (hidden - candidate)
-    return (hidden,), {"reset": reset, "update": update, "candidate": candidate, "hidden": hidden}
-
-
-def lstm_cell(from_input: Tensor, from_hidden: Tensor, state: State) -> tuple[State, Internals]:
-    """Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000.
-
-    i, f, o = s(..); g = tanh(..); c' = f c + i g; h' = o tanh(c').
-    """
-    _, cell = state
-    i, f, g, o = (from_input + from_hidden).chunk(4, -1)
-    i, f, g, o = i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
-    cell = f * cell + i * g
-    hidden = o * cell.tanh()
-    return (hidden, cell), {"input": i, "forget": f, "candidate": g, "output": o, "cell": cell, "hidden": hidden}
-
-
-class RNN(Backbone):
-    """Elman's recurrent network.
+class Recurrent(Backbone):
+    """Layers of one cell: y_l = norm(h_l), or x_l + norm(h_l) above the first where ``residual`` says so.
 
     Args:
         input_size: D.
         hidden_size: H.
         num_layers: L.
-        dropout: Share of the values dropped on input, between layers and on output.
-        activation: ``tanh``, or ``relu``.
+        dropout: Share of the values dropped on the connections that are not recurrent: input, between layers, output
+            (Zaremba et al. 2014, arXiv 1409.2329).
+        input_dropout: The share on the input; None is ``dropout``.
+        output_dropout: The share on the output; None is ``dropout``.
+        locked: Drop the same values at every time step of a window (Gal and Ghahramani 2016, arXiv 1512.05287).
+        weight_drop: Share of the hidden-to-hidden weights dropped for a window (Merity et al. 2017, arXiv 1708.02182).
+        residual: A layer above the first adds what it reads to what it gives.
+        layer_norm: Normalise what a layer gives (Ba et al. 2016, arXiv 1607.06450), not what it carries.
+        orthogonal: Hidden-to-hidden matrices start orthogonal (Saxe et al. 2014, arXiv 1312.6120), the input's Glorot
+            uniform, each gate's by itself, and biases at zero; else all is torch's uniform.
+        initial_state: Zero, or learned, starting at zero.
     """
+
+    cell: Cell
+    parts: int
+    """How many tensors the state has."""
+    layers: Sequence[nn.RNNBase]
+
+    def __init__(
+        self,
+        input_size: PositiveInt,
+        hidden_size: PositiveInt,
+        num_layers: PositiveInt = 1,
+        dropout: Probability = 0.0,
+        input_dropout: Probability | None = None,
+        output_dropout: Probability | None = None,
+        locked: bool = False,
+        weight_drop: Probability = 0.0,
+        residual: bool = False,
+        layer_norm: bool = False,
+        orthogonal: bool = False,
+        initial_state: Literal["zero", "learned"] = "zero",
+    ) -> None:
+        super().__init__(input_size)
+        self.output_size = hidden_size
+        self.dropout, self.locked, self.weight_drop, self.residual = dropout, locked, weight_drop, residual
+        self.input_dropout = dropout if input_dropout is None else input_dropout
+        self.output_dropout = dropout if output_dropout is None else output_dropout
+        widths = [input_size, *[hidden_size] * (num_layers - 1)]
+        self.layers = nn.ModuleList(map(self.make_layer, widths))  # type: ignore[assignment]  # it says not of what
+        self.norms = nn.ModuleList(nn.LayerNorm(hidden_size) if layer_norm else nn.Identity() for _ in widths)
+        learned = self.parts if initial_state == "learned" else 0
+        self.start = nn.ParameterList(torch.zeros(num_layers, 1, hidden_size) for _ in range(learned))
+        self.initialise(orthogonal)
+
+    @abstractmethod
+    def make_layer(self, input_size: int) -> nn.RNNBase:
+        """One layer, ``output_size`` wide, the batch first."""
+
+    @torch.no_grad()
+    def initialise(self, orthogonal: bool) -> None:
+        """Set the weights that do not start as torch's."""
+        for layer in self.layers if orthogonal else ():
+            w_input, w_hidden, b_input, b_hidden = layer.all_weights[0]
+            for gate_input, gate_hidden in zip(w_input.chunk(self.gates), w_hidden.chunk(self.gates), strict=True):
+                nn.init.xavier_uniform_(gate_input)
+                nn.init.orthogonal_(gate_hidden)
+            nn.init.zeros_(b_input)
+            nn.init.zeros_(b_hidden)
+
+    def initial_state(self, batch_size: int) -> State:
+        if self.start:
+            return tuple(part.expand(-1, batch_size, -1) for part in self.start)
+        weight = self.layers[0].all_weights[0][0]
+        return tuple(weight.new_zeros(len(self.layers), batch_size, self.output_size) for _ in range(self.parts))
+
+    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        state = self.initial_state(len(x)) if state is None else state
+        x, finals = self._drop(x, self.input_dropout), []
+        for number, layer in enumerate(self.layers):
+            x = self._drop(x, self.dropout) if number else x
+            own = tuple(part[number : number + 1].contiguous() for part in state)  # cuDNN takes no other
+            hidden, final = self._run(layer, x, own)
+            x = self._give(number, x, hidden)
+            finals.append(final)
+        return self._drop(x, self.output_dropout), tuple(torch.cat(parts) for parts in zip(*finals, strict=True))
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        return self._step(x, state)[:2]
+
+    def stepper(self, embedding: Tensor) -> Stepper:
+        """The first layer's input product is a row of a (V, GH) table; the other weights are kept transposed."""
+        layers = [[weight.detach() for weight in layer.all_weights[0]] for layer in self.layers]
+        table = torch.addmm(layers[0][2], embedding.detach(), layers[0][0].T)
+        inputs = [(b_input, w_input.T.contiguous()) for w_input, _, b_input, _ in layers[1:]]
+        hiddens = [(b_hidden, w_hidden.T.contiguous()) for _, w_hidden, _, b_hidden in layers]
+
+        @torch.no_grad()
+        def advance(ids: Tensor, state: State) -> tuple[Tensor, State]:
+            x, states = ids, []
+            for number, (bias, weight) in enumerate(hiddens):
+                from_input = torch.addmm(inputs[number - 1][0], x, inputs[number - 1][1]) if number else table[ids]
+                own = tuple(part[number] for part in state)
+                own, _ = self.cell(from_input, torch.addmm(bias, own[0], weight), own)
+                x = self._give(number, x, own[0])
+                states.append(own)
+            return x, tuple(torch.stack(parts) for parts in zip(*states, strict=True))
+
+        return advance
+
+    def trace(self, x: Tensor, state: State | None = None) -> dict[str, Tensor]:
+        """What the cell's equations name, each (B, T, L, H); ``hidden`` is as it is carried, before any norm."""
+        state = self.initial_state(len(x)) if state is None else state
+        steps = []
+        for now in x.unbind(1):
+            _, state, internals = self._step(now, state)
+            steps.append({name: torch.stack([layer[name] for layer in internals], 1) for name in internals[0]})
+        return {name: torch.stack([step[name] for step in steps], 1) for name in steps[0]}
+
+    def _step(self, x: Tensor, state: State) -> tuple[Tensor, State, list[Internals]]:
+        """x (B, D) through every layer: y (B, H), the state (L, B, H), and each layer's internals."""
+        states, internals = [], []
+        for number, layer in enumerate(self.layers):
+            w_input, w_hidden, b_input, b_hidden = layer.all_weights[0]
+            own = tuple(part[number] for part in state)
+            own, named = self.cell(x @ w_input.T + b_input, own[0] @ w_hidden.T + b_hidden, own)
+            x = self._give(number, x, own[0])
+            states.append(own)
+            internals.append(named)
+        return x, tuple(torch.stack(parts) for parts in zip(*states, strict=True)), internals
+
+    def _run(self, layer: nn.RNNBase, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """One layer over a window, what it reads (B, T, ...) and its state (1, B, H): hidden states and that state."""
+        given = state if self.parts > 1 else state[0]
+        if self.training and self.weight_drop > 0:
+            hidden, *final = run_dropped(layer, x, given, self.weight_drop)
+            return hidden, tuple(final)
+        hidden, end = layer(x, given)
+        return hidden, end if self.parts > 1 else (end,)
+
+    def _give(self, number: int, x: Tensor, hidden: Tensor) -> Tensor:
+        """What a layer gives to the one above."""
+        y: Tensor = self.norms[number](hidden)
+        return x + y if self.residual and number else y
+
+    def _drop(self, x: Tensor, share: float) -> Tensor:
+        return drop_values(x, share, self.locked) if self.training else x
+
+
+class RNN(Recurrent):
+    """Elman's recurrent network. ``trace`` gives ``hidden``.
+
+    Args:
+        activation: ``tanh``, or ``relu``.
+
+    The other arguments are those of ``Recurrent``.
+    """
+
+    parts = 1
 
     def __init__(
         self,
@@ -77,160 +182,67 @@ class RNN(Backbone):
         num_layers: PositiveInt = 1,
         dropout: Probability = 0.0,
         activation: Literal["tanh", "relu"] = "tanh",
+        input_dropout: Probability | None = None,
+        output_dropout: Probability | None = None,
+        locked: bool = False,
+        weight_drop: Probability = 0.0,
+        residual: bool = False,
+        layer_norm: bool = False,
+        orthogonal: bool = False,
+        initial_state: Literal["zero", "learned"] = "zero",
     ) -> None:
-        super().__init__(input_size)
-        self.output_size, self.dropout = hidden_size, dropout
-        between = dropout if num_layers > 1 else 0.0
-        self.core = nn.RNN(
-            input_size, hidden_size, num_layers, batch_first=True, dropout=between, nonlinearity=activation
+        self.activation = activation  # first, for the layers are made of it
+        self.cell = tanh_cell if activation == "tanh" else relu_cell
+        super().__init__(
+            input_size,
+            hidden_size,
+            num_layers,
+            dropout,
+            input_dropout=input_dropout,
+            output_dropout=output_dropout,
+            locked=locked,
+            weight_drop=weight_drop,
+            residual=residual,
+            layer_norm=layer_norm,
+            orthogonal=orthogonal,
+            initial_state=initial_state,
         )
-        self.cell = partial(rnn_cell, activation=activation)
 
-    def initial_state(self, batch_size: int) -> State:
-        return _zeros(self.core, batch_size, parts=1)
-
-    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        y, hidden = self.core(drop(x, self.dropout, self.training), None if state is None else state[0])
-        return drop(y, self.dropout, self.training), (hidden,)
-
-    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        return _step(self.core, self.cell, x, state)[:2]
-
-    def stepper(self, embedding: Tensor) -> Stepper:
-        return _folded_stepper(self.core, self.cell, embedding)
-
-    def trace(self, x: Tensor, state: State | None = None) -> dict[str, Tensor]:
-        """``hidden``, (B, T, L, H)."""
-        return _trace(self.core, self.cell, x, state or self.initial_state(len(x)))
+    def make_layer(self, input_size: int) -> nn.RNNBase:
+        return nn.RNN(input_size, self.output_size, batch_first=True, nonlinearity=self.activation)
 
 
-class GRU(Backbone):
-    """Gated recurrent unit.
+class GRU(Recurrent):
+    """Gated recurrent unit. ``trace`` gives ``reset``, ``update``, ``candidate`` and ``hidden``.
 
-    Args:
-        input_size: D.
-        hidden_size: H.
-        num_layers: L.
-        dropout: Share of the values dropped on input, between layers and on output.
+    The arguments are those of ``Recurrent``.
     """
 
-    def __init__(
-        self,
-        input_size: PositiveInt,
-        hidden_size: PositiveInt,
-        num_layers: PositiveInt = 1,
-        dropout: Probability = 0.0,
-    ) -> None:
-        super().__init__(input_size)
-        self.output_size, self.dropout = hidden_size, dropout
-        between = dropout if num_layers > 1 else 0.0
-        self.core = nn.GRU(input_size, hidden_size, num_layers, batch_first=True, dropout=between)
+    parts, gates = 1, 3
+    cell = staticmethod(gru_cell)
 
-    def initial_state(self, batch_size: int) -> State:
-        return _zeros(self.core, batch_size, parts=1)
-
-    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        y, hidden = self.core(drop(x, self.dropout, self.training), None if state is None else state[0])
-        return drop(y, self.dropout, self.training), (hidden,)
-
-    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        return _step(self.core, gru_cell, x, state)[:2]
-
-    def stepper(self, embedding: Tensor) -> Stepper:
-        return _folded_stepper(self.core, gru_cell, embedding)
-
-    def trace(self, x: Tensor, state: State | None = None) -> dict[str, Tensor]:
-        """``reset``, ``update``, ``candidate`` and ``hidden``, each (B, T, L, H)."""
-        return _trace(self.core, gru_cell, x, state or self.initial_state(len(x)))
+    def make_layer(self, input_size: int) -> nn.RNNBase:
+        return nn.GRU(input_size, self.output_size, batch_first=True)
 
 
-class LSTM(Backbone):
+class LSTM(Recurrent):
     """Long short-term memory, the forget gate's bias at 1 so that it remembers from the start
     (Jozefowicz et al. 2015). The state is (hidden, cell).
 
-    Args:
-        input_size: D.
-        hidden_size: H.
-        num_layers: L.
-        dropout: Share of the values dropped on input, between layers and on output.
+    ``trace`` gives ``input``, ``forget``, ``candidate``, ``output``, ``cell`` and ``hidden``.
+    The arguments are those of ``Recurrent``.
     """
 
-    def __init__(
-        self,
-        input_size: PositiveInt,
-        hidden_size: PositiveInt,
-        num_layers: PositiveInt = 1,
-        dropout: Probability = 0.0,
-    ) -> None:
-        super().__init__(input_size)
-        self.output_size, self.dropout = hidden_size, dropout
-        between = dropout if num_layers > 1 else 0.0
-        self.core = nn.LSTM(input_size, hidden_size, num_layers, batch_first=True, dropout=between)
-        with torch.no_grad():
-            for _, _, from_input, from_hidden in self.core.all_weights:
-                from_input.chunk(4)[1].fill_(1.0)
-                from_hidden.chunk(4)[1].zero_()  # torch adds two biases: their sum is the gate's
+    parts, gates = 2, 4
+    cell = staticmethod(lstm_cell)
 
-    def initial_state(self, batch_size: int) -> State:
-        return _zeros(self.core, batch_size, parts=2)
-
-    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        y, (hidden, cell) = self.core(drop(x, self.dropout, self.training), state)
-        return drop(y, self.dropout, self.training), (hidden, cell)
-
-    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        return _step(self.core, lstm_cell, x, state)[:2]
-
-    def stepper(self, embedding: Tensor) -> Stepper:
-        return _folded_stepper(self.core, lstm_cell, embedding)
-
-    def trace(self, x: Tensor, state: State | None = None) -> dict[str, Tensor]:
-        """``input``, ``forget``, ``candidate``, ``output``, ``cell`` and ``hidden``, each (B, T, L, H)."""
-        return _trace(self.core, lstm_cell, x, state or self.initial_state(len(x)))
-
-
-def _zeros(core: nn.RNNBase, batch_size: int, parts: int) -> State:
-    weight = core.all_weights[0][0]
-    return tuple(weight.new_zeros(core.num_layers, batch_size, core.hidden_size) for _ in range(parts))
-
-
-def _step(core: nn.RNNBase, cell: Cell, x: Tensor, state: State) -> tuple[Tensor, State, list[Internals]]:
-    """x (B, D) through every layer: y (B, H), the state (L, B, H), and each layer's internals."""
-    states, internals = [], []
-    for layer, (w_input, w_hidden, b_input, b_hidden) in enumerate(core.all_weights):
-        own = tuple(part[layer] for part in state)
-        own, named = cell(x @ w_input.T + b_input, own[0] @ w_hidden.T + b_hidden, own)
-        states.append(own)
-        internals.append(named)
-        x = own[0]
-    return x, tuple(torch.stack(parts) for parts in zip(*states, strict=True)), internals
-
-
-def _folded_stepper(core: nn.RNNBase, cell: Cell, embedding: Tensor) -> Stepper:
-    """The first layer's input product is a row of a (V, GH) table; the other weights are kept transposed."""
-    layers = [[weight.detach() for weight in weights] for weights in core.all_weights]
-    table = torch.addmm(layers[0][2], embedding.detach(), layers[0][0].T)
-    inputs = [(weights[2], weights[0].T.contiguous()) for weights in layers[1:]]
-    hiddens = [(weights[3], weights[1].T.contiguous()) for weights in layers]
+    def make_layer(self, input_size: int) -> nn.RNNBase:
+        return nn.LSTM(input_size, self.output_size, batch_first=True)
 
     @torch.no_grad()
-    def advance(ids: Tensor, state: State) -> tuple[Tensor, State]:
-        from_input = table[ids]
-        states = []
-        for layer, (bias, weight) in enumerate(hiddens):
-            own = tuple(part[layer] for part in state)
-            own, _ = cell(from_input, torch.addmm(bias, own[0], weight), own)
-            states.append(own)
-            if layer < len(inputs):
-                from_input = torch.addmm(inputs[layer][0], own[0], inputs[layer][1])
-        return states[-1][0], tuple(torch.stack(parts) for parts in zip(*states, strict=True))
-
-    return advance
-
-
-def _trace(core: nn.RNNBase, cell: Cell, x: Tensor, state: State) -> dict[str, Tensor]:
-    steps = []
-    for t in range(x.shape[1]):
-        _, state, internals = _step(core, cell, x[:, t], state)
-        steps.append({name: torch.stack([layer[name] for layer in internals], 1) for name in internals[0]})
-    return {name: torch.stack([step[name] for step in steps], 1) for name in steps[0]}
+    def initialise(self, orthogonal: bool) -> None:
+        super().initialise(orthogonal)
+        for layer in self.layers:
+            _, _, b_input, b_hidden = layer.all_weights[0]
+            b_input.chunk(4)[1].fill_(1.0)
+            b_hidden.chunk(4)[1].zero_()  # torch adds two biases: their sum is the gate's
