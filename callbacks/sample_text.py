@@ -19,6 +19,7 @@ from ..system import SequenceSystem
 from ..types import NonNegativeFloat, NonNegativeInt, PositiveInt
 from ..vocabulary import Vocabulary
 from . import markup
+from .averaging import averaged
 
 
 class SampleText(Callback):
@@ -94,17 +95,18 @@ class SampleText(Callback):
         if not trainer.is_global_zero or pl_module.labels is not None:
             return
         data = trainer.datamodule  # type: ignore[attr-defined]
-        samples = generate(
-            pl_module.model,
-            pl_module.vocabulary,
-            self.prompts_for(data) if isinstance(data, SequenceData) else self.prompts or [""],
-            self.temperatures,
-            n=self.n,
-            length=self.length,
-            top_k=self.top_k,
-            seed=self.seed,
-            token_counts=pl_module.token_counts,
-        )
+        with averaged(trainer, pl_module):
+            samples = generate(
+                pl_module.model,
+                pl_module.vocabulary,
+                self.prompts_for(data) if isinstance(data, SequenceData) else self.prompts or [""],
+                self.temperatures,
+                n=self.n,
+                length=self.length,
+                top_k=self.top_k,
+                seed=self.seed,
+                token_counts=pl_module.token_counts,
+            )
         self._print(samples, trainer.global_step)
         self._write(samples, trainer.global_step, trainer.current_epoch)
         for logger in trainer.loggers:

@@ -13,6 +13,7 @@ from .errors import UserError
 from .loss import cross_entropy
 from .metrics import TokenMetrics
 from .model import SequenceModel, build_model
+from .optim import OptimizerName, Schedule, build_optimizer, share_of_rate
 from .types import (
     IGNORE_INDEX,
     Batch,
@@ -26,7 +27,6 @@ from .types import (
 )
 from .vocabulary import Vocabulary
 
-OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
 EVALUATIONS = ("", "_cold64", "_cold256")
 """What a metric's name ends in, by the number of the data loader: a stream is validated in three ways."""
 
@@ -38,14 +38,15 @@ class SequenceSystem(pl.LightningModule):
         vocabulary: The tokens in the order of their ids; linked from the data.
         labels: The labels in the order of their ids, None for a language model; linked from the data.
         token_counts: (V,) How often each token stands in a training stream; linked from the data.
-        backbone: An entry-point name: rnn, gru, lstm, or a plugin's.
+        backbone: An entry-point name: rnn, gru, lstm, mingru, minlstm, rglru, mlstm, or a plugin's.
         backbone_args: What the backbone's own constructor takes.
         embedding_size: D; null feeds one-hot vectors.
         hidden_size: H.
         num_layers: L.
         dropout: Share of the values dropped between the parts of the network; what exactly is the backbone's to say.
         tie_head: Use the embedding's weights as the head's; embedding_size must then be the output's width.
-        optimizer: AdamW (Loshchilov and Hutter 2019), Adam, or plain gradient descent.
+        optimizer: AdamW (Loshchilov and Hutter 2019), Adam, plain gradient descent, or Muon (Jordan et al. 2024), which
+            learns most from an update and takes a little longer for it.
         learning_rate: At its highest.
         weight_decay: On weight matrices; biases and norms have none.
         warmup_steps: Updates in which the learning rate rises linearly from nothing.
@@ -53,6 +54,8 @@ class SequenceSystem(pl.LightningModule):
         loss: What an update minimises: ``mean`` over the tokens it scores, or ``document``, summed over each
             document's time steps and averaged over documents (of a document longer than the window, over those that the
             window scores). What is logged is nats per token in both cases.
+        label_smoothing: Share of a target's probability that is spread evenly over all outputs while training (Szegedy
+            et al. 2016). What is logged is without it.
 
     Raises:
         UserError: An unknown backbone, arguments it does not take, or sizes that do not fit together.
@@ -73,12 +76,13 @@ class SequenceSystem(pl.LightningModule):
         num_layers: PositiveInt = 1,
         dropout: Probability = 0.0,
         tie_head: bool = False,
-        optimizer: Literal["adamw", "adam", "sgd"] = "adamw",
+        optimizer: OptimizerName = "adamw",
         learning_rate: PositiveFloat = 3e-3,
         weight_decay: NonNegativeFloat = 0.0,
         warmup_steps: NonNegativeInt = 0,
-        schedule: Literal["constant", "cosine", "linear"] = "constant",
+        schedule: Schedule = "constant",
         loss: Literal["mean", "document"] = "mean",
+        label_smoothing: Probability = 0.0,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(ignore=["_instantiator"])  # a checkpoint names no code
@@ -95,7 +99,7 @@ class SequenceSystem(pl.LightningModule):
         )
         self.vocabulary, self.labels = Vocabulary(vocabulary), labels
         self.token_counts = token_counts
-        self.optimizer_name = optimizer
+        self.optimizer_name, self.label_smoothing = optimizer, label_smoothing
         self.learning_rate, self.weight_decay = float(learning_rate), float(weight_decay)  # plain types in a checkpoint
         self.warmup_steps, self.schedule, self.per_document = warmup_steps, schedule, loss == "document"
         lengths = self.vocabulary.lengths if labels is None else None
@@ -125,6 +129,8 @@ class SequenceSystem(pl.LightningModule):
         logits, self._train_state = self(batch.tokens, self._begin(self._train_state, batch))
         nats, count = cross_entropy(logits, batch.targets)
         self._since_log += torch.stack([nats.detach(), count, self._characters(batch.targets)])
+        if self.label_smoothing:
+            nats, _ = cross_entropy(logits, batch.targets, self.label_smoothing)
         size = (batch.targets != IGNORE_INDEX).any(1).sum() if self.per_document else count
         if self._in_parts:
             self._update_size += size
@@ -182,24 +188,14 @@ class SequenceSystem(pl.LightningModule):
         return {"predicted": predicted, "probability": best.exp(), "nats": nats, **batch._asdict()}
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """The optimiser, weight decay on matrices alone, and a schedule that counts updates."""
-        matrices = [p for p in self.parameters() if p.requires_grad and p.dim() > 1]
-        vectors = [p for p in self.parameters() if p.requires_grad and p.dim() <= 1]
-        groups = [{"params": matrices, "weight_decay": self.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-        optimizer = OPTIMIZERS[self.optimizer_name](groups, lr=self.learning_rate)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
+        """The optimiser, and a schedule that counts updates."""
+        half = torch.bfloat16 if str(self.trainer.precision).startswith("bf16") else None
+        optimizer = build_optimizer(self.optimizer_name, self.model, self.learning_rate, self.weight_decay, half)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(
+            optimizer,
+            lambda update: share_of_rate(update, lambda: self.total_updates, self.warmup_steps, self.schedule),
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-
-    def _rate(self, update: int) -> float:
-        """The share of ``learning_rate`` at an update. Only its number counts, so that a resumed run is equal."""
-        if update < self.warmup_steps:
-            return (update + 1) / (self.warmup_steps + 1)
-        if self.schedule == "constant" or update == 0:
-            return 1.0
-        done = (update - self.warmup_steps) / max(1.0, self.total_updates - self.warmup_steps)
-        if self.schedule == "linear":
-            return max(0.0, 1.0 - done)
-        return 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
 
     @property
     def total_updates(self) -> float:

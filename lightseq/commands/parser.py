@@ -7,9 +7,11 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser
 
 from .. import config
+from ..callbacks.averaging import AveragedWeights
 from ..callbacks.sample_text import SampleText
 from ..config import Settings
 from ..errors import UserError, explain
+from ..types import PositiveInt
 
 LINKS = ("vocabulary", "labels", "token_counts")
 """What flows from the data to the model, when both are built."""
@@ -49,6 +51,13 @@ def add_house_arguments(parser: LightningArgumentParser) -> None:
     """The house's own callbacks, which a list of callbacks in a configuration cannot drop, and the links."""
     parser.add_lightning_class_args(SampleText, "sampling")
     parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+    parser.add_lightning_class_args(AveragedWeights, "averaging")
+    parser.add_argument(
+        "--early_stopping",
+        type=PositiveInt | None,
+        default=None,
+        help="Validations in a row without a better val/loss after which training stops; null never does.",
+    )
     parser.set_defaults(
         {
             "checkpoint.monitor": "val/loss",

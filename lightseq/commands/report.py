@@ -15,7 +15,7 @@ from ..system import SequenceSystem
 SAMPLES = 10
 
 
-def describe(data: SequenceData, system: SequenceSystem) -> str:
+def describe(data: SequenceData, system: SequenceSystem, precision: str) -> str:
     """The data and the model in a few lines."""
     stream = data.dataset.layout == "stream"
     unit = "tokens" if stream else "documents"
@@ -26,7 +26,7 @@ def describe(data: SequenceData, system: SequenceSystem) -> str:
     lines = [
         f"data   {data.dataset_name}: {sizes} {unit}, {len(data.vocabulary)} tokens in the vocabulary"
         + (f", {len(data.labels)} labels" if data.labels else ""),
-        f"model  {shape}: {parameters:,} parameters",
+        f"model  {shape}: {parameters:,} parameters, trained in {precision}",
     ]
     rows = data.training_lanes(1) if stream else min(data.batch_size, len(data.parts["train"]))
     if rows < data.batch_size:

@@ -1,6 +1,7 @@
 """``fit``, ``validate``, ``test``, ``predict``: LightningCLI with one module class and one data module class."""
 
 import logging
+import os
 import re
 import sys
 import warnings
@@ -12,7 +13,7 @@ import jsonargparse
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.callbacks import ProgressBar
+from pytorch_lightning.callbacks import EarlyStopping, ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import TensorBoardLogger
 
@@ -29,6 +30,7 @@ from ..data.findings import headline
 from ..data.ngram import yardsticks
 from ..errors import UserError
 from ..system import SequenceSystem
+from . import precision
 from .arguments import read_command_line
 from .parser import BEST, LINKS, TRAINER_DEFAULTS, SettingsParser, add_house_arguments, check_known, check_numbers
 from .predictions import print_predictions
@@ -92,6 +94,8 @@ class SequenceCLI(LightningCLI):
         settings["ckpt_path"] = str(path)
         if self.verb == "fit":
             check_unfinished(content, settings["trainer"]["max_epochs"], settings["trainer"]["max_steps"], path)
+            if "averaging_state" in content and not settings["averaging"]["decay"]:
+                raise UserError(f"{path} has averaged weights: to go on, say how with --averaging.decay")
         settings["data"]["tokens"], settings["data"]["label_names"] = stored["vocabulary"], stored["labels"]
         for name in set(settings["model"].keys()) - set(LINKS):
             key = f"model.{name}"
@@ -111,7 +115,7 @@ class SequenceCLI(LightningCLI):
 
     def after_instantiate_classes(self) -> None:
         """Refuse what shows only in the data."""
-        summary = describe(self.datamodule, self.model)
+        summary = describe(self.datamodule, self.model, str(self.trainer.precision))
         if self.verb == "predict" and self.trainer.world_size > 1:
             raise UserError("predict prints documents in order, and so runs in one process: --trainer.devices 1")
         if self.verb == "fit" and self.model.labels is None:
@@ -119,6 +123,8 @@ class SequenceCLI(LightningCLI):
         best = self.callback("checkpoint")
         if self.model.labels is not None and best.filename == BEST:
             best.filename = BEST.replace("bpc", "loss")
+        if self.trainer.world_size > 1:  # processes that are started from this one compute as it does
+            os.environ[precision.VARIABLE] = str(self.trainer.precision)
         if self.trainer.is_global_zero:
             print(summary, file=sys.stdout if self.verb == "fit" else sys.stderr)
             if self.verb == "fit":
@@ -144,12 +150,19 @@ class SequenceCLI(LightningCLI):
         if settings["enable_progress_bar"] is not False and not any(isinstance(c, ProgressBar) for c in own):
             house.append(RunProgress())
         if fitting:
+            averaging, patience = self.callback("averaging"), self._get(self.config, "early_stopping")
+            validates = settings["limit_val_batches"] != 0
+            house += [averaging] * (averaging.decay > 0)  # before what looks at the weights
             house += [Throughput(), Yardsticks(), self.callback("sampling"), self.results]
             house += [ConfusionMatrix()] * (self.model.labels is not None)
-            validates = settings["limit_val_batches"] != 0
+            house += [EarlyStopping("val/loss", patience=patience)] if patience and validates else []
             if settings["enable_checkpointing"] is not False:
                 house += [self.callback("checkpoint")] * validates + [self.last]
         settings["callbacks"] = own + house
+        if fitting and settings["precision"] is None:
+            cuda = settings["accelerator"] != "cpu" and torch.cuda.is_available()
+            settings["precision"] = precision.choose(self.model.model, self.datamodule.batch_size, cuda)
+            self.config[self.verb]["trainer"]["precision"] = settings["precision"]  # for the run's config.yaml
         try:
             return self._instantiate_trainer(settings, [])
         except (ValueError, TypeError) as error:  # what the Trainer's constructor refuses is a setting of the user's

@@ -53,6 +53,9 @@ class BatchSource(Protocol):
 class StreamBatches:
     """One long text in lanes, every token but the first a target exactly once.
 
+    With a seed, to train on: every epoch begins at another of the first tokens, so that the same windows do not come
+    again, and leaves out fewer than a window of the text's.
+
     Args:
         tokens: (N,) ids.
         lanes: Rows over all ranks together.
@@ -60,30 +63,47 @@ class StreamBatches:
         rank: Whose lanes: each rank owns neighbouring ones.
         world: Number of ranks.
         carry: Whether the state goes on from window to window; False is cold windows, cut from the text's beginning.
+        seed: Of where each epoch begins, and of the cold starts; None begins at the first token.
+        cold_starts: The chance of a row's window to start from the initial state although its text goes on.
     """
 
     def __init__(
-        self, tokens: Array, *, lanes: int, window: int, rank: int = 0, world: int = 1, carry: bool = True
+        self,
+        tokens: Array,
+        *,
+        lanes: int,
+        window: int,
+        rank: int = 0,
+        world: int = 1,
+        carry: bool = True,
+        seed: int | None = None,
+        cold_starts: float = 0.0,
     ) -> None:
-        self.tokens, self.window, self.carry = tokens, window, carry
-        self.lane_length = -(-(len(tokens) - 1) // lanes)
+        self.tokens, self.window, self.carry, self.seed, self.cold_starts = tokens, window, carry, seed, cold_starts
+        self.offsets = 1 if seed is None else min(window, 1 + (len(tokens) - 1) // 10)  # of a tiny text a tenth
+        self.lane_length = -(-(len(tokens) - self.offsets) // lanes)
         if not carry:  # whole windows, so that the number of lanes does not change where they begin
             self.lane_length = -(-self.lane_length // window) * window
         per_rank = -(-lanes // world)
-        self.starts = np.arange(rank * per_rank, (rank + 1) * per_rank) * self.lane_length
+        self.rows = slice(rank * per_rank, (rank + 1) * per_rank)
+        self.starts = np.arange(self.rows.start, self.rows.stop) * self.lane_length
         plain = np.asarray(tokens)[self.starts[0] :]  # a slice of a memory map takes longer than to copy a window
         # rows that reach beyond the text's end: batch() takes from here what lies before it alone
-        shape, strides = (per_rank, self.lane_length + 1), (self.lane_length * plain.itemsize, plain.itemsize)
-        self._lanes = as_strided(plain, shape, strides, writeable=False)
+        shape, strides = (per_rank, self.lane_length + self.offsets), (self.lane_length, 1)
+        self._lanes = as_strided(plain, shape, [stride * plain.itemsize for stride in strides], writeable=False)
+        self._epoch, self._offset = -1, 0
 
     def __len__(self) -> int:
         return -(-self.lane_length // self.window)
 
     def batch(self, epoch: int, index: int) -> Batch:
-        """Window ``index`` of every lane of this rank; every epoch is alike."""
-        begin = index * self.window
-        steps = min(self.window, self.lane_length - begin)
+        """Window ``index`` of every lane of this rank; without a seed every epoch is alike."""
+        steps = min(self.window, self.lane_length - index * self.window)
+        begin = index * self.window + self._offset_of(epoch)
         reset = torch.full((len(self.starts),), index == 0 or not self.carry)
+        if self.cold_starts and self.seed is not None:
+            chances = np.random.default_rng([self.seed, epoch, index]).random(self.rows.stop)
+            reset |= torch.from_numpy(chances[self.rows] < self.cold_starts)
         if self.starts[-1] + begin + steps < len(self.tokens):
             ids, targets = (self._lanes[:, at : at + steps].astype(np.int64) for at in (begin, begin + 1))
             return Batch(torch.from_numpy(ids), torch.from_numpy(targets), reset)
@@ -91,6 +111,12 @@ class StreamBatches:
         ids = self.tokens[np.minimum(places, len(self.tokens) - 1)].astype(np.int64)
         targets = np.where(places[:, 1:] < len(self.tokens), ids[:, 1:], IGNORE_INDEX)
         return Batch(torch.from_numpy(ids[:, :-1].copy()), torch.from_numpy(targets), reset)
+
+    def _offset_of(self, epoch: int) -> int:
+        """The token that an epoch begins at."""
+        if self.seed is not None and epoch != self._epoch:
+            self._epoch, self._offset = epoch, int(np.random.default_rng([self.seed, epoch]).integers(self.offsets))
+        return self._offset
 
 
 class DocumentBatches:

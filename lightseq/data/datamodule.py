@@ -3,6 +3,7 @@
 import os
 import re
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -42,7 +43,10 @@ class SequenceData(pl.LightningDataModule):
         test_fraction: The same for the test split.
         fold: Which part of the documents validates, counted from 0: with a val_fraction of 0.1 there are ten.
         split_seed: Of the dealing of documents to splits. A seed of its own, so that runs with other seeds compare.
-        seed: Of the order of the training documents; null is ``seed_everything``.
+        cold_starts: The chance of a row's window of a training stream to start from the initial state although its text
+            goes on: a little of it teaches the model to begin anywhere (``val/loss_cold64``).
+        seed: Of the order of the training documents, of where an epoch of a stream begins, and of its cold starts; null
+            is ``seed_everything``.
         tokens: The vocabulary to encode with; null is the tokens of the text. A checkpoint brings its own.
         label_names: The labels, in order; null is those of the data. A checkpoint brings its own.
 
@@ -61,6 +65,7 @@ class SequenceData(pl.LightningDataModule):
         test_fraction: Probability = 0.1,
         fold: NonNegativeInt = 0,
         split_seed: NonNegativeInt = 0,
+        cold_starts: Probability = 0.0,
         seed: NonNegativeInt | None = None,
         tokens: list[str] | None = None,
         label_names: list[str] | None = None,
@@ -74,6 +79,7 @@ class SequenceData(pl.LightningDataModule):
             raise UserError(f"data.fold {fold}: a val_fraction of {val_fraction:g} has {folds} folds")
         self.dataset_name, self.batch_size, self.window, self.val_lanes = dataset, batch_size, window, val_lanes
         self.deal = Deal(split_seed, val_fraction, test_fraction, fold)
+        self.cold_starts = cold_starts
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0")) if seed is None else seed
         self._given = tokens, label_names
         source = registry.build(registry.DATASETS, dataset, dataset_args)
@@ -134,9 +140,12 @@ class SequenceData(pl.LightningDataModule):
     def train_dataloader(self) -> SequenceLoader:
         """The training split in the order of the seed."""
         world = self.trainer.world_size if self.trainer else 1
-        if self.dataset.layout == "stream":
-            return SequenceLoader(self._stream("train", self.training_lanes(world), self.window))
         epoch = self.trainer.current_epoch if self.trainer else 0
+        if self.dataset.layout == "stream":
+            source = self._stream(
+                "train", self.training_lanes(world), self.window, seed=self.seed, cold_starts=self.cold_starts
+            )
+            return SequenceLoader(source, epoch)
         return SequenceLoader(self._documents("train", seed=self.seed), epoch)
 
     def val_dataloader(self) -> list[SequenceLoader]:
@@ -167,9 +176,9 @@ class SequenceData(pl.LightningDataModule):
         sources += [self._stream(split, lanes, window, carry=False) for window in COLD_WINDOWS]
         return [SequenceLoader(source) for source in sources]
 
-    def _stream(self, split: str, lanes: int, window: int, carry: bool = True) -> BatchSource:
+    def _stream(self, split: str, lanes: int, window: int, **own: Any) -> BatchSource:
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        return StreamBatches(self.parts[split], lanes=lanes, window=window, rank=rank, world=world, carry=carry)
+        return StreamBatches(self.parts[split], lanes=lanes, window=window, rank=rank, world=world, **own)
 
     def _documents(self, split: str, seed: int | None) -> BatchSource:
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

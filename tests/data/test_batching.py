@@ -110,6 +110,59 @@ def test_cold_windows_begin_at_multiples_whatever_the_lanes() -> None:
     assert starts(3) == starts(5) == set(range(0, 100, 8))
 
 
+@pytest.mark.parametrize("world", [1, 3])
+@pytest.mark.parametrize(("lanes", "window"), [(1, 5), (4, 7), (7, 3)])
+def test_with_a_seed_every_epoch_begins_elsewhere_and_misses_less_than_a_window(
+    world: int, lanes: int, window: int
+) -> None:
+    tokens = np.arange(101, dtype=np.uint8)
+    sources = [
+        StreamBatches(tokens, lanes=lanes, window=window, rank=rank, world=world, seed=3) for rank in range(world)
+    ]
+    begins = set()
+    for epoch in range(30):
+        targets: list[int] = []
+        for source in sources:
+            for i in range(len(source)):
+                batch = source.batch(epoch, i)
+                scored = batch.targets != IGNORE_INDEX
+                assert torch.equal(batch.tokens[scored] + 1, batch.targets[scored])
+                targets += batch.targets[scored].tolist()
+        assert sorted(targets) == list(range(min(targets), max(targets) + 1))
+        assert 100 - window < len(targets) <= 100
+        begins.add(min(targets) - 1)
+    assert begins == set(range(window))
+
+
+def test_a_seed_gives_the_same_epochs_in_any_order() -> None:
+    sources = [StreamBatches(np.arange(101, dtype=np.uint8), lanes=4, window=7, seed=5) for _ in range(2)]
+    forth = [sources[0].batch(epoch, 1).tokens for epoch in range(6)]
+    back = [sources[1].batch(epoch, 1).tokens for epoch in range(5, -1, -1)]
+    assert all(torch.equal(a, b) for a, b in zip(forth, reversed(back), strict=True))
+
+
+def test_of_a_tiny_text_little_is_missed() -> None:
+    source = StreamBatches(np.arange(21, dtype=np.uint8), lanes=1, window=20, seed=0)
+    assert len(source) == 1
+    assert {source.batch(epoch, 0).tokens.shape[1] for epoch in range(9)} == {18}
+
+
+def test_cold_starts_are_as_frequent_as_asked_and_the_same_on_any_number_of_ranks() -> None:
+    tokens = np.zeros(40_001, dtype=np.uint8)
+
+    def resets(seed: int | None, rank: int = 0, world: int = 1) -> torch.Tensor:
+        own = {"rank": rank, "world": world, "cold_starts": 0.25}
+        source = StreamBatches(tokens, lanes=8, window=10, seed=seed, **own)
+        return torch.stack([source.batch(1, i).reset for i in range(len(source))], 1)
+
+    alone = resets(seed=3)
+    assert alone[:, 0].all()
+    assert alone[:, 1:].float().mean() == pytest.approx(0.25, abs=0.02)
+    assert torch.equal(alone, torch.cat([resets(3, rank, 2) for rank in range(2)]))
+    assert not torch.equal(alone, resets(seed=4))
+    assert not resets(seed=None)[:, 1:].any()
+
+
 TEXTS = ["a" * n for n in (1, 2, 3, 9, 4, 30, 2, 2, 17, 5, 1, 1, 8, 3, 0, 12)]
 
 

@@ -1,0 +1,43 @@
+"""Averaged weights."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import WeightAveraging
+from torch import Tensor
+
+from ..types import Probability
+
+
+class AveragedWeights(WeightAveraging):
+    """An exponential moving average of the weights (Polyak and Juditsky 1992), which is what is validated, sampled and
+    saved as a checkpoint's weights; training goes on from its own, which a checkpoint holds beside them.
+
+    The average begins young: of the first updates it remembers about as many tenths as there were.
+
+    Args:
+        decay: Share of the average that stays at each update; 0 is no average.
+    """
+
+    def __init__(self, decay: Probability = 0.0) -> None:
+        super().__init__(use_buffers=False, multi_avg_fn=self._move)
+        self.decay = decay
+
+    def _move(self, averages: list[Tensor], weights: list[Tensor], moved: Tensor) -> None:
+        updates = float(moved)
+        torch._foreach_lerp_(averages, weights, 1 - min(self.decay, (1 + updates) / (10 + updates)))
+
+
+@contextmanager
+def averaged(trainer: pl.Trainer, pl_module: pl.LightningModule) -> Iterator[None]:
+    """Within it the network has its averaged weights, where the run averages any."""
+    own = [c for c in trainer.callbacks if isinstance(c, AveragedWeights)]  # type: ignore[attr-defined]
+    for callback in own:
+        callback._swap_models(pl_module)
+    try:
+        yield
+    finally:
+        for callback in own:
+            callback._swap_models(pl_module)

@@ -1,0 +1,54 @@
+"""The precision that a run trains in where its configuration leaves it open."""
+
+import os
+from time import perf_counter
+
+import torch
+
+from ..loss import cross_entropy
+from ..model import SequenceModel
+
+FULL, HALF = "32-true", "bf16-mixed"
+
+VARIABLE = "LIGHTSEQ_PRECISION"
+"""Says what to choose: how the first process of a run tells the others."""
+
+GAIN = 1.3
+"""Times faster that half the bits must be. Some processors have no instruction for them, some kernels no use for it."""
+
+TIME_STEPS = 64
+
+
+def choose(model: SequenceModel, rows: int, cuda: bool) -> str:
+    """bf16 where it is faster on this machine for this network, else fp32.
+
+    Args:
+        model: The network, which is as it was afterwards.
+        rows: B, of the batches to come.
+        cuda: Whether it trains on a GPU of NVIDIA's, which need not be timed: whether it has bf16 tells.
+    """
+    if given := os.environ.get(VARIABLE):
+        return given
+    if cuda:
+        return HALF if torch.cuda.is_bf16_supported(including_emulation=False) else FULL
+    tokens = torch.arange(rows * TIME_STEPS).view(rows, TIME_STEPS) % model.vocabulary_size
+    times: dict[bool, list[float]] = {False: [], True: []}
+    with torch.random.fork_rng(devices=[]):
+        try:
+            for half in (False, True) * 4:
+                times[half].append(_seconds(model, tokens, half))
+        except RuntimeError:  # what a processor without bf16 says of a kernel that needs it
+            return FULL
+        finally:
+            model.zero_grad(set_to_none=True)
+    return HALF if min(times[False]) > GAIN * min(times[True]) else FULL
+
+
+def _seconds(model: SequenceModel, tokens: torch.Tensor, half: bool) -> float:
+    """What both passes over a batch take."""
+    begin = perf_counter()
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        logits, _ = model(tokens)
+    nats, _ = cross_entropy(logits, tokens % logits.shape[-1])
+    nats.backward()  # type: ignore[no-untyped-call]
+    return perf_counter() - begin

@@ -1,0 +1,81 @@
+from collections.abc import Callable
+
+import pytest
+import torch
+import yaml
+
+from lightseq.commands import precision
+from lightseq.model import SequenceModel, build_model
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(autouse=True)
+def nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(precision.VARIABLE)
+
+
+def small() -> SequenceModel:
+    return build_model(
+        vocabulary=list("abcde"),
+        labels=None,
+        backbone="lstm",
+        backbone_args=None,
+        embedding_size=3,
+        hidden_size=4,
+        num_layers=1,
+        dropout=0.5,
+        tie_head=False,
+    )
+
+
+@pytest.mark.parametrize(("slower", "choice"), [(2.0, "bf16-mixed"), (1.2, "32-true"), (0.5, "32-true")])
+def test_half_the_bits_where_they_are_faster(monkeypatch: pytest.MonkeyPatch, slower: float, choice: str) -> None:
+    took = iter([9.0, 9.0, slower, 1.0, slower + 5, 1.5, slower + 1, 7.0])
+    monkeypatch.setattr(precision, "_seconds", lambda model, tokens, half: next(took))
+    assert precision.choose(small(), 3, cuda=False) == choice
+
+
+def test_a_processor_that_cannot_has_full_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(model: SequenceModel, tokens: torch.Tensor, half: bool) -> float:
+        if half:
+            raise RuntimeError("could not create a primitive descriptor")
+        return 1.0
+
+    monkeypatch.setattr(precision, "_seconds", fail)
+    assert precision.choose(small(), 3, cuda=False) == "32-true"
+
+
+def test_trying_leaves_no_trace() -> None:
+    model = small()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    numbers = torch.get_rng_state()
+    assert precision.choose(model, 3, cuda=False) in ("32-true", "bf16-mixed")
+    assert torch.equal(numbers, torch.get_rng_state())
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert all(p.grad is None for p in model.parameters())
+    assert model.training
+
+
+def chosen_in(folder: str) -> str:
+    with open(f"{folder}/config.yaml") as file:
+        return str(yaml.safe_load(file)["trainer"]["precision"])
+
+
+def test_the_choice_is_said_and_stored_and_used_again(tiny: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "choose", lambda *_: "bf16-mixed")
+    status, out, err = run(f"fit --config {tiny}")
+    assert status == 0, err
+    assert "trained in bf16-mixed" in out
+    assert chosen_in("runs/dinos/version_0") == "bf16-mixed"
+    fitted = out.partition("val/loss ")[2].split(",")[0]
+    monkeypatch.setattr(precision, "choose", lambda *_: "32-true")
+    status, out, err = run("validate --ckpt_path runs/dinos/version_0")
+    assert f"{float(out.split('val/loss')[1].split()[0]):.4f}" == fitted
+
+
+def test_what_is_said_is_obeyed(tiny: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "choose", lambda *_: 1 / 0)
+    status, _, err = run(f"fit --config {tiny} --trainer.precision 64")
+    assert status == 0, err
+    assert chosen_in("runs/dinos/version_0") == "64"
