@@ -1,14 +1,23 @@
 """The numbers that a run ends with."""
 
+import json
+import os
+from pathlib import Path
+from time import perf_counter
+
 import pytorch_lightning as pl
 from pytorch_lightning import Callback
 
 
 class Results(Callback):
-    """Makes every run end with a validation, and remembers the best one.
+    """Makes every run end with a validation, and records the best one.
 
     Lightning stops at ``max_steps``, or after an epoch that ``check_val_every_n_epoch`` skips, without validating what
     was learnt last, and then no best checkpoint holds it.
+
+    When training ends, ``results.json`` in the run folder says the values of the best validation, its ``step``, the
+    ``seconds`` of training with all that happens in between, and the ``precision``. Whoever starts a run may name a
+    file in ``LIGHTSEQ_RESULTS``: it gets the same, and the run's ``folder``.
     """
 
     def __init__(self) -> None:
@@ -16,9 +25,11 @@ class Results(Callback):
         """``val/...`` of the validation with the lowest ``val/loss``, and its ``step``."""
         self.started = False
         """Whether training has begun."""
+        self._began = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.started = True
+        self._began = perf_counter()
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Go last among the callbacks, to see the wish of any other to stop."""
@@ -42,3 +53,14 @@ class Results(Callback):
             return
         if values["val/loss"] < self.best.get("val/loss", float("inf")):
             self.best = {**values, "step": trainer.global_step}
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        folder = trainer.log_dir if trainer.loggers else None  # asked on every rank: it is broadcast
+        if not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        seconds = perf_counter() - self._began
+        record = {**self.best, "seconds": seconds, "precision": str(trainer.precision)}
+        if folder is not None:
+            (Path(folder) / "results.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        if place := os.environ.get("LIGHTSEQ_RESULTS"):
+            Path(place).write_text(json.dumps({**record, "folder": folder}), encoding="utf-8")

@@ -13,6 +13,7 @@ VERBS = {
     "validate": ("train", "score a checkpoint on the validation split"),
     "test": ("train", "score a checkpoint on the test split"),
     "predict": ("train", "print what a checkpoint makes of each test document, tab-separated"),
+    "sweep": ("sweep", "train once a seed and compare: lightseq sweep --seeds 5 --config dinos"),
     "sample": ("sample", "generate text from a run or a checkpoint"),
     "datasets": ("datasets", "list the installed datasets; also datasets new NAME, datasets check NAME"),
     "configs": ("configs", "list the shipped recipes, or print one"),

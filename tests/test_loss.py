@@ -66,3 +66,14 @@ def test_metrics_of_labels_have_no_characters() -> None:
     batch = Batch(torch.zeros(1, 2, dtype=torch.int64), torch.tensor([[0, 1]]), torch.tensor([True]))
     metrics.update(torch.tensor(2.0), torch.zeros(1, 2, 3), batch)
     assert set(metrics.compute()) == {"loss", "perplexity", "accuracy"}
+
+
+def test_smoothing_spreads_a_share_of_the_target_over_all() -> None:
+    logits, targets = torch.randn(3, 4, 5, dtype=torch.float64), torch.randint(5, (3, 4))
+    targets[1, 2] = IGNORE_INDEX
+    wanted = torch.full((3, 4, 5), 0.2 / 5, dtype=torch.float64)
+    wanted.scatter_add_(2, targets.clamp(min=0)[..., None], torch.full((3, 4, 1), 0.8, dtype=torch.float64))
+    every = -(wanted * logits.log_softmax(-1)).sum(-1)
+    nats, count = cross_entropy(logits, targets, 0.2)
+    assert count == 11
+    assert_close(nats, every[targets != IGNORE_INDEX].sum())

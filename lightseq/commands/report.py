@@ -77,7 +77,7 @@ def print_results(
         return
     folder = _shown(folder)
     record = "samples.jsonl, " if language_model else ""
-    print(f"\nin {folder}: config.yaml, hparams.yaml, checkpoints/, {record}TensorBoard events")
+    print(f"\nin {folder}: config.yaml, hparams.yaml, results.json, checkpoints/, {record}TensorBoard events")
     if path:
         print("next:")
         if language_model:

@@ -155,7 +155,8 @@ class SequenceCLI(LightningCLI):
             house += [averaging] * (averaging.decay > 0)  # before what looks at the weights
             house += [Throughput(), Yardsticks(), self.callback("sampling"), self.results]
             house += [ConfusionMatrix()] * (self.model.labels is not None)
-            house += [EarlyStopping("val/loss", patience=patience)] if patience and validates else []
+            if patience and validates:
+                house.append(EarlyStopping("val/loss", patience=int(patience), check_on_train_epoch_end=False))
             if settings["enable_checkpointing"] is not False:
                 house += [self.callback("checkpoint")] * validates + [self.last]
         settings["callbacks"] = own + house

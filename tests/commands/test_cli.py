@@ -9,7 +9,9 @@ import pytest
 Run = Callable[..., tuple[int, str, str]]
 
 
-@pytest.mark.parametrize("words", ["", "--help", "--version", "datasets", "configs", "configs dinos", "sample --help"])
+@pytest.mark.parametrize(
+    "words", ["", "--help", "--version", "datasets", "configs", "configs dinos", "sample --help", "sweep --help"]
+)
 def test_what_only_lists_imports_nothing_heavy(words: str) -> None:
     code = (
         "import sys; from lightseq.cli import main\n"

@@ -15,7 +15,8 @@ MISTAKES = {
     "fit --config dino": "no configuration file 'dino', and no recipe of that name; did you mean 'dinos'?",
     "fit --config http://127.0.0.1:1/x.yaml": "no configuration file 'http://127.0.0.1:1/x.yaml'",
     "fit --config dinos --data.dataset dnios": "no dataset called 'dnios'; did you mean 'dinos'? Installed: abc, ",
-    "fit --config dinos --model.backbone lstn": "no backbone called 'lstn'; did you mean 'lstm'? Installed: gru, lstm, rnn",
+    "fit --config dinos --model.backbone lstn": "no backbone called 'lstn'; did you mean 'lstm'? Installed: gru, lstm, "
+    "mingru, minlstm, mlstm, rglru, rnn",
     "fit --config dinos --model.hiden_size 3": "command line: unknown key model.hiden_size; did you mean model.hidden_size?",
     "fit --config dinos --hidden_size=3": "command line: unknown key hidden_size; did you mean model.hidden_size?",
     "fit --config dinos --model.vocabulary [a]": "command line: unknown key model.vocabulary",
@@ -30,7 +31,7 @@ MISTAKES = {
     "fit --config dinos --sampling.temperatures [-1]": "sampling.temperatures must be >=0, not -1",
     "fit --config dinos --sampling.temperatures []": "sampling.temperatures need one entry",
     "fit --config dinos --sampling.length 0": "sampling.length must be >0, not 0",
-    "fit --config dinos --model.optimizer adan": "model.optimizer must be one of adamw, adam, sgd, not adan",
+    "fit --config dinos --model.optimizer adan": "model.optimizer must be one of adamw, adam, sgd, muon, not adan",
     "fit --config dinos --model.loss sum": "model.loss must be one of mean, document, not sum",
     "fit --config dinos --model.tie_head true": "tie_head needs an embedding as wide as the backbone's output",
     "fit --config dinos --sampling.prompts [Tri]": "character 'T' (U+0054) at position 0 of 'Tri'",

@@ -41,7 +41,7 @@ def test_a_run_from_beginning_to_end(run: Run, tiny: str) -> None:
     assert "10 samples of best-step=3" in out
     assert "lightseq sample runs/dinos/version_0" in out
     assert {path.name.split(".")[0] for path in FOLDER.iterdir()} == {
-        *("checkpoints", "config", "events", "hparams", "samples", "yardsticks"),
+        *("checkpoints", "config", "events", "hparams", "results", "samples", "yardsticks"),
     }
     best, last = checkpoints()["best"], checkpoints()["last"]
     content = torch.load(last, weights_only=True)
@@ -124,6 +124,33 @@ def test_every_run_ends_with_a_validation(run: Run, tiny: str, settings: str) ->
     last = content["global_step"]
     assert last == (20 if "20" in settings else 3 * math.ceil(1071 / 32))
     assert any(f"best-step={last}-" in path.name for path in checkpoints().values()), out
+
+
+def test_a_run_stops_early_where_it_no_longer_gets_better(run: Run, tiny: str) -> None:
+    often = f"fit --config {tiny} --trainer.max_steps 30 --trainer.val_check_interval 1 --model.optimizer sgd"
+    status, _, err = run(f"{often} --early_stopping 2 --model.learning_rate 1e-12")
+    assert status == 0, err
+    assert json.loads((FOLDER / "results.json").read_text())["step"] <= 3
+    assert torch.load(checkpoints()["last"], weights_only=True)["global_step"] <= 5
+    run(often)
+    whole = checkpoints(Path("runs/dinos/version_1"))["last"]
+    assert torch.load(whole, weights_only=True)["global_step"] == 30
+    status, _, err = run(f"{often} --early_stopping 0")
+    assert status == 2
+    assert "early_stopping" in err
+
+
+def test_smoothed_labels_train_and_plain_ones_are_logged(run: Run, tiny: str) -> None:
+    losses = []
+    for share in (0.0, 0.3):
+        words = f"--model.label_smoothing {share} --model.learning_rate 1e-12 --trainer.logger CSVLogger"
+        status, _, err = run(f"fit --config {tiny} {words} --trainer.logger.save_dir logs{share}")
+        assert status == 0, err
+        rows = next(Path(f"logs{share}").rglob("metrics.csv")).read_text().splitlines()
+        place = rows[0].split(",").index("train/loss")
+        losses.append([row.split(",")[place] for row in rows[1:]])
+    assert any(losses[0])
+    assert losses[0] == losses[1]
 
 
 def test_validate_repeats_the_number_of_fit(run: Run, tiny: str) -> None:
