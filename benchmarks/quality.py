@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from runs import fit, machine
+from runs import done_before, fit, keep, machine
 
 from lightseq.config import recipes
 
@@ -82,24 +82,10 @@ ROWS = {
 }
 
 
-def done_before(file: Path) -> dict[str, dict[str, Any]]:
-    """Finished runs by what they were."""
-    lines = file.read_text().splitlines() if file.exists() else []
-    return {entry["key"]: entry for entry in map(json.loads, lines)}
-
-
 def key_of(words: Sequence[str]) -> str:
     """A run's name in the file: its words, and a digest of its recipe."""
     text = recipes()[words[words.index("--config") + 1]]
     return f"{' '.join(words)} #{hashlib.sha256(text.encode()).hexdigest()[:12]}"
-
-
-def keep(file: Path, done: dict[str, dict[str, Any]], key: str, entry: dict[str, Any]) -> None:
-    """Write a finished run down at once."""
-    done[key] = {"key": key, **entry}
-    with file.open("a") as out:
-        out.write(json.dumps(done[key]) + "\n")
-    print(key, {name: round(value, 4) for name, value in entry.items() if isinstance(value, float)}, flush=True)
 
 
 def measure(name: str, file: Path, done: dict[str, dict[str, Any]]) -> None:

@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import Any
 
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 
 def machine() -> str:
@@ -36,13 +37,29 @@ def timed(*words: str, folder: str) -> tuple[float, str]:
 
 
 def fit(words: Sequence[str], tested: bool = False) -> dict[str, Any]:
-    """Train in an empty folder: what ``results.json`` says, the seconds from start to end in ``wall``, and the metrics
-    of the test split where there is one and it is asked for."""
+    """Train in an empty folder: what ``results.json`` says, the seconds from start to end in ``wall``, ``val/loss`` at
+    each update that was validated after in ``curve``, and the metrics of the test split where they are asked for."""
     with tempfile.TemporaryDirectory() as folder:
         wall, _ = timed("fit", *words, folder=folder)
         (record,) = Path(folder).glob("runs/*/version_0/results.json")
-        values: dict[str, Any] = json.loads(record.read_text()) | {"wall": wall}
+        board = EventAccumulator(str(record.parent)).Reload()
+        curve = [(point.step, point.value) for point in board.Scalars("val/loss")] if board.Tags()["scalars"] else []
+        values: dict[str, Any] = json.loads(record.read_text()) | {"wall": wall, "curve": curve}
         if tested:
             _, out = timed("test", "--ckpt_path", str(record.parent), folder=folder)
             values |= {name: float(value) for name, value in re.findall(r"(test/\w+) +([\d.]+)", out)}
     return values
+
+
+def done_before(file: Path) -> dict[str, dict[str, Any]]:
+    """Finished runs by what they were."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    return {entry["key"]: entry for entry in map(json.loads, lines)}
+
+
+def keep(file: Path, done: dict[str, dict[str, Any]], key: str, entry: dict[str, Any]) -> None:
+    """Write a finished run down at once."""
+    done[key] = {"key": key, **entry}
+    with file.open("a") as out:
+        out.write(json.dumps(done[key]) + "\n")
+    print(key, {name: round(value, 4) for name, value in entry.items() if isinstance(value, float)}, flush=True)

@@ -18,6 +18,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 ODD = """
 import os
+import threading
 from pytorch_lightning import Callback
 
 class Odd(Callback):
@@ -29,8 +30,7 @@ class Odd(Callback):
             raise RuntimeError("I dislike 0")
         if update == 2 and seed == "7":
             print("waiting", flush=True)
-            for _ in range(10**9):  # long, but not for ever, should nothing interrupt it
-                pass
+            threading.Event().wait(60)  # not for ever, should nothing interrupt it
 """
 """Seed 0 fails, seed 7 waits for Ctrl-C."""
 
