@@ -27,6 +27,8 @@ from lightseq.config import recipes
 SEEDS = [["--seed_everything", str(seed)] for seed in range(3)]
 FOLDS = [["--data.fold", str(fold)] for fold in range(10)]
 WHOLE_TUNES = ["--config", "abc", "--data.dataset_args.drop_headers", "null"]  # as the peers have them
+DISTINCT = ["--data.dataset_args.distinct", "true"]
+COURSE = ["--data.dataset_args.source", "course", *DISTINCT]
 METRICS = ("val/loss", "val/loss_cold64", "val/loss_cold256", "test/loss")
 
 
@@ -58,14 +60,14 @@ ROWS = {
         "nanoGPT, 10.65 M parameters on an A100 1.470 (cold 256); minGRU 1.548",
     ),
     "dinos": Row(
-        ["--config", "dinos", "--data.dataset_args.source", "course", "--data.test_fraction", "0"],
+        ["--config", "dinos", *COURSE, "--data.test_fraction", "0"],
         FOLDS,
         False,
         "documents; the course's list without duplicates, ten shuffled folds",
         "5-gram 1.700",
     ),
     "names": Row(
-        ["--config", "names"],
+        ["--config", "names", *DISTINCT],
         SEEDS,
         True,
         "documents; names.txt without duplicates",

@@ -22,12 +22,15 @@ class Dinos(TextDataset):
         source: ``embedded``, 1,339 names that come with the package and need no network; or ``course``, the 1,536 of
             the Coursera assignment, downloaded.
         path: A copy of the course's list, or names of your own, one a line, in place of ``source``.
+        distinct: Every name once: 12 of the course's stand there twice.
     """
 
     prompts: Sequence[str] = ("", "tri", "mega")
 
-    def __init__(self, source: Literal["embedded", "course"] = "embedded", path: str | None = None) -> None:
-        self.source, self.path = source, path
+    def __init__(
+        self, source: Literal["embedded", "course"] = "embedded", path: str | None = None, distinct: bool = False
+    ) -> None:
+        self.source, self.path, self.distinct = source, path, distinct
         if path is not None:  # it may have other letters
             self.prompts = ("",)
 
@@ -40,7 +43,8 @@ class Dinos(TextDataset):
         if self.path is None and self.source == "embedded":
             return [name for name, _ in _embedded()]
         file = str(fetch(*COURSE)) if self.path is None else self.path
-        return [line.strip().lower() for _, line in lines(file) if line.strip()]
+        names = [line.strip().lower() for _, line in lines(file) if line.strip()]
+        return list(dict.fromkeys(names)) if self.distinct else names
 
 
 class DinoClades(TextDataset):

@@ -17,12 +17,13 @@ class Names(TextDataset):
 
     Args:
         path: A copy of the file, or names of your own, one a line.
+        distinct: Every name once: 2,539 stand there twice.
     """
 
     prompts: Sequence[str] = ("", "an", "jo")
 
-    def __init__(self, path: str | None = None) -> None:
-        self.path = path
+    def __init__(self, path: str | None = None, distinct: bool = False) -> None:
+        self.path, self.distinct = path, distinct
         if path is not None:  # it may have other letters
             self.prompts = ("",)
 
@@ -31,6 +32,7 @@ class Names(TextDataset):
             fetch(*FILE)
 
     def documents(self) -> list[str]:
-        """The names, the most frequent first, and what stands twice twice."""
+        """The names, the most frequent first."""
         file = str(fetch(*FILE)) if self.path is None else self.path
-        return [line for _, line in lines(file) if line.strip()]
+        names = [line for _, line in lines(file) if line.strip()]
+        return list(dict.fromkeys(names)) if self.distinct else names

@@ -46,7 +46,9 @@ def test_an_unknown_name_gets_the_nearest(name: str) -> None:
 
 
 def test_an_unknown_name_far_from_all_gets_the_list() -> None:
-    with pytest.raises(UserError, match=r"no backbone called 'zzz'\. Installed: gru, lstm, rnn"):
+    with pytest.raises(
+        UserError, match=r"no backbone called 'zzz'\. Installed: gru, lstm, mingru, minlstm, mlstm, rglru, rnn"
+    ):
         registry.load(registry.BACKBONES, "zzz")
 
 

@@ -17,3 +17,9 @@ def test_the_names_and_what_stands_twice_on_one_side() -> None:
     sides = {split: {names[i] for i in part} for split, part in data.parts.items()}
     assert not sides["train"] & (sides["val"] | sides["test"])
     assert sum(map(len, data.parts.values())) == len(names)
+
+
+def test_every_name_once(own_folder: Path) -> None:
+    Path("own.txt").write_text("ben\nann\nben\n\nann\nada\n")
+    assert Names("own.txt").documents() == ["ben", "ann", "ben", "ann", "ada"]
+    assert Names("own.txt", distinct=True).documents() == ["ben", "ann", "ada"]
