@@ -189,7 +189,7 @@ def test_arguments_that_do_not_fit(colours: None, arguments: dict[str, object], 
 
 
 def test_the_houses_arguments_are_not_the_users() -> None:
-    with pytest.raises(UserError, match=r"'lstm' has no argument 'hidden_size'\. It takes: none"):
+    with pytest.raises(UserError, match=r"'lstm' has no argument 'hidden_size'\. It takes: input_dropout, output_"):
         registry.convert(registry.BACKBONES, "lstm", {"hidden_size": 3})
 
 
@@ -500,7 +500,7 @@ def test_a_checkpoint_names_no_code(run, tiny: str, plugin) -> None:
     plugin("trap", "lightseq.datasets", {"trap": "trap_plugin:Trap"}, "raise SystemExit('imported')")
     trap = {"x": {"class_path": "trap_plugin.Trap", "init_args": {"a": 1}}}
     status, _, err = run(f"validate --ckpt_path {bare(run, tiny, dataset_args=trap)}")
-    assert (status, err) == (2, "lightseq: 'dinos' has no argument 'x'. It takes: source, path\n")
+    assert (status, err) == (2, "lightseq: 'dinos' has no argument 'x'. It takes: source, path, distinct\n")
     content = torch.load("runs/dinos/version_0/checkpoints/last.ckpt", weights_only=True)
     content["hyper_parameters"]["backbone_args"] = trap
     torch.save(content, "y.ckpt")
