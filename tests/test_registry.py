@@ -506,7 +506,8 @@ def test_a_checkpoint_names_no_code(run, tiny: str, plugin) -> None:
     torch.save(content, "y.ckpt")
     for words in ("validate --ckpt_path y.ckpt", "sample y.ckpt"):
         status, _, err = run(words)
-        assert (status, err) == (2, "lightseq: 'lstm' has no argument 'x'. It takes: none\n")
+        assert status == 2
+        assert err.startswith("lightseq: 'lstm' has no argument 'x'. It takes: input_dropout, ")
     assert "trap_plugin" not in sys.modules
 
 
