@@ -15,7 +15,7 @@ class AveragedWeights(WeightAveraging):
     """An exponential moving average of the weights (Polyak and Juditsky 1992), which is what is validated, sampled and
     saved as a checkpoint's weights; training goes on from its own, which a checkpoint holds beside them.
 
-    The average begins young: of the first updates it remembers about as many tenths as there were.
+    A young average forgets faster: after n updates no more than (1 + n) / (10 + n) of it stays.
 
     Args:
         decay: Share of the average that stays at each update; 0 is no average.
