@@ -18,15 +18,15 @@ from runs import done_before, fit, keep, machine
 from lightseq.data import SequenceData
 from lightseq.model import build_model
 
-CLASSICAL = {"layer_norm": True, "locked": True, "input_dropout": 0.0}
+CLASSICAL = {"layer_norm": True, "orthogonal": True, "initial_state": "learned"}
 BACKBONES: dict[str, tuple[int, dict[str, Any]]] = {
     "rnn": (1, CLASSICAL),
     "gru": (1, CLASSICAL),
     "lstm": (1, CLASSICAL),
-    "mingru": (2, {"locked": True}),
-    "minlstm": (2, {"locked": True}),
-    "rglru": (2, {"locked": True}),
-    "mlstm": (2, {"locked": True}),
+    "mingru": (2, {}),
+    "minlstm": (2, {}),
+    "rglru": (2, {}),
+    "mlstm": (2, {}),
 }
 """Layers, and arguments of its own."""
 
@@ -48,7 +48,7 @@ def size_of(name: str, vocabulary: Sequence[str]) -> tuple[int, int]:
             embedding_size=64,
             hidden_size=hidden,
             num_layers=layers,
-            dropout=0.1,
+            dropout=0.0,
             tie_head=False,
         )
         counts[hidden] = sum(p.numel() for p in model.parameters())

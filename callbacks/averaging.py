@@ -30,14 +30,20 @@ class AveragedWeights(WeightAveraging):
         torch._foreach_lerp_(averages, weights, 1 - min(self.decay, (1 + updates) / (10 + updates)))
 
 
+def averaging_of(trainer: pl.Trainer) -> WeightAveraging | None:
+    """What averages the weights of a run: the house's own, one that the user has brought, or nothing."""
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    return next((c for c in callbacks if isinstance(c, WeightAveraging)), None)
+
+
 @contextmanager
 def averaged(trainer: pl.Trainer, pl_module: pl.LightningModule) -> Iterator[None]:
     """Within it the network has its averaged weights, where the run averages any."""
-    own = [c for c in trainer.callbacks if isinstance(c, AveragedWeights)]  # type: ignore[attr-defined]
-    for callback in own:
-        callback._swap_models(pl_module)
+    own = averaging_of(trainer)
+    if own:
+        own._swap_models(pl_module)
     try:
         yield
     finally:
-        for callback in own:
-            callback._swap_models(pl_module)
+        if own:
+            own._swap_models(pl_module)

@@ -23,7 +23,8 @@ else:  # to the command line these are types that check the range too, so the an
     from jsonargparse import typing as ranges
 
     PositiveInt, NonNegativeInt = ranges.PositiveInt, ranges.NonNegativeInt
-    PositiveFloat, NonNegativeFloat = ranges.PositiveFloat, ranges.NonNegativeFloat
+    PositiveFloat = ranges.restricted_number_type("FinitePositive", float, [(">", 0), ("<", float("inf"))])
+    NonNegativeFloat = ranges.restricted_number_type("FiniteNonNegative", float, [(">=", 0), ("<", float("inf"))])
     # not Any: it would read the text 007 as a number, and import what a value calls its class_path
     PluginArguments = dict[str, str | int | float | bool | list | dict | None]
     Probability = ranges.restricted_number_type("Probability", float, [(">=", 0), ("<", 1)])

@@ -40,6 +40,20 @@ if trainer.is_global_zero:
 """
 
 
+RANKS = """
+import math, os
+from pathlib import Path
+import pytorch_lightning as pl
+from lightseq.commands import precision
+
+precision.GAIN = 0.0 if "LOCAL_RANK" in os.environ else math.inf  # the first process finds bf16 slow, another fast
+
+class Ranks(pl.Callback):
+    def on_train_start(self, trainer, pl_module):
+        Path(f"rank{trainer.global_rank}").write_text(str(trainer.precision))
+"""
+
+
 def trained(world: int, accumulate: int, dataset: str, path: Path) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     words = ["timeout", "-k", "5", "120", sys.executable, "-c", SCRIPT, str(world), str(accumulate), dataset, str(path)]
@@ -62,3 +76,16 @@ def test_two_processes_do_what_one_does(
     assert_close(two, one, rtol=1e-9, atol=1e-12)
     assert {"train/loss", "val/loss"} <= set(together)
     assert_close(together, alone, rtol=1e-6, atol=1e-6)
+
+
+def test_a_process_that_another_one_starts_computes_in_the_same_precision(
+    tiny: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LIGHTSEQ_PRECISION")
+    Path("ranks.py").write_text(RANKS)
+    words = ["timeout", "-k", "5", "120", sys.executable, "-m", "lightseq", "fit", "--config", tiny]
+    words += ["--trainer.devices=2", "--trainer.callbacks+=ranks.Ranks", "--trainer.fast_dev_run=true"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([os.getcwd(), *sys.path])}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [Path(f"rank{rank}").read_text() for rank in range(2)] == ["32-true"] * 2

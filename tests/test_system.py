@@ -1,5 +1,6 @@
 """The system in Lightning's hands."""
 
+import itertools
 import math
 from typing import Any
 
@@ -13,7 +14,7 @@ from lightseq.data.batching import DocumentBatches
 from lightseq.data.loader import SequenceLoader
 from lightseq.loss import cross_entropy
 from lightseq.system import SequenceSystem
-from lightseq.types import IGNORE_INDEX
+from lightseq.types import IGNORE_INDEX, Batch
 
 
 def system_for(data: SequenceData, **settings: object) -> SequenceSystem:
@@ -135,6 +136,44 @@ def test_the_gradient_is_that_of_the_mean_over_the_whole_update(loss: str, accum
         assert_close(actual, expected, rtol=1e-6, atol=1e-9)
 
 
+def test_what_is_trained_are_smoothed_labels() -> None:
+    data = SequenceData("dinos", batch_size=5)
+    system = randomise(system_for(data, optimizer="sgd", label_smoothing=0.3)).double()
+    reference = randomise(system_for(data)).double()
+    trainer_of(max_steps=1, limit_val_batches=0, precision="64-true").fit(system, data)
+    batch = next(iter(SequenceData("dinos", batch_size=5).train_dataloader()))
+    chances = reference(batch.tokens)[0].log_softmax(-1)
+    right = chances.gather(-1, batch.targets.clamp(min=0)[..., None]).squeeze(-1)
+    nats = -(0.7 * right + 0.3 * chances.mean(-1))[batch.targets != IGNORE_INDEX]
+    gradients = torch.autograd.grad(nats.mean(), list(reference.parameters()))
+    for new, old, gradient in zip(system.parameters(), reference.parameters(), gradients, strict=True):
+        assert_close((new - old).detach() / -0.01, gradient, rtol=1e-6, atol=1e-9)
+
+
+def test_a_learned_initial_state_is_learned_wherever_a_row_begins() -> None:
+    """In a first window, and in a later one that begins a single row."""
+    own = {"backbone": "gru", "backbone_args": {"initial_state": "learned"}, "optimizer": "sgd"}
+    system = randomise(system_for(SequenceData("dinos"), **own))
+    starts = [system.model.initial_state(1)[0].detach().clone()]
+
+    class Notes(pl.Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            starts.append(pl_module.model.initial_state(1)[0].detach().clone())
+
+    class Windows:
+        resets = ((True, True, True), (False, False, False), (False, True, False))
+
+        def __len__(self) -> int:
+            return len(self.resets)
+
+        def batch(self, epoch: int, index: int) -> Batch:
+            return Batch(torch.full((3, 5), 1), torch.full((3, 5), 2), torch.tensor(self.resets[index]))
+
+    loader = SequenceLoader(Windows())
+    trainer_of(Notes(), max_epochs=1, limit_val_batches=0).fit(system, loader, loader)
+    assert [torch.equal(*pair) for pair in itertools.pairwise(starts)] == [False, True, False]
+
+
 @pytest.mark.parametrize(("algorithm", "value"), [("norm", 0.01), ("value", 0.001)])
 def test_gradients_are_clipped(algorithm: str, value: float) -> None:
     data = SequenceData("dinos", batch_size=5)
@@ -191,15 +230,22 @@ def test_what_is_logged_while_training() -> None:
         ("cosine", [0.25, 0.5, 0.75, *(0.5 + 0.5 * math.cos(math.pi * k / 5) for k in range(5))]),
     ],
 )
-@pytest.mark.parametrize("bound", [{"max_steps": 8}, {"max_epochs": 2, "limit_train_batches": 4}])
+@pytest.mark.parametrize(
+    "bound",
+    [
+        {"max_steps": 8},
+        {"max_epochs": 2, "limit_train_batches": 4},
+        {"max_epochs": 2, "limit_train_batches": 11, "accumulate_grad_batches": 3},
+    ],
+)
 def test_the_schedule_counts_updates(schedule: str, expected: list[float], bound: dict[str, int]) -> None:
     data = SequenceData("dinos", batch_size=8)
     system = system_for(data, warmup_steps=3, schedule=schedule, learning_rate=1.0, optimizer="sgd")
     rates: list[float] = []
 
     class Notes(pl.Callback):
-        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
-            rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+        def on_before_optimizer_step(self, trainer, pl_module, optimizer):
+            rates.append(optimizer.param_groups[0]["lr"])
 
     trainer_of(Notes(), **bound, limit_val_batches=0).fit(system, data)
     assert_close(rates, [float(rate) for rate in expected], rtol=1e-6, atol=1e-9)
@@ -214,6 +260,15 @@ def test_weight_decay_is_on_matrices_alone() -> None:
     assert {p.dim() for p in matrices["params"]} == {2}
     assert {p.dim() for p in vectors["params"]} == {1}
     assert len(matrices["params"]) + len(vectors["params"]) == len(list(system.parameters()))
+
+
+@pytest.mark.parametrize(
+    ("precision", "half"), [("bf16-mixed", torch.bfloat16), ("bf16-true", torch.bfloat16), ("32-true", None)]
+)
+def test_muon_works_in_half_the_bits_where_the_run_does(precision: str, half: torch.dtype | None) -> None:
+    system = system_for(SequenceData("dinos"), optimizer="muon")
+    system.trainer = trainer_of(max_steps=1, precision=precision)
+    assert system.configure_optimizers()["optimizer"].precision == half
 
 
 @pytest.mark.parametrize("backbone", ["rnn", "gru", "lstm"])

@@ -26,7 +26,7 @@ class Backbone(nn.Module, ABC):
 
     gates: int = 1
     """How many matrices of equally many rows stand one above the other in each matrix of weights: an optimiser that
-    treats matrices as such, as Muon does, takes them apart."""
+    treats matrices as such, as Muon does, takes them apart. It is so of all of the backbone's matrices, or 1."""
 
     def __init__(self, input_size: int) -> None:
         super().__init__()

@@ -28,18 +28,19 @@ def drop_values(x: Tensor, share: float, locked: bool) -> Tensor:
     return x * _mask(x, (rows, 1, width) if locked else x.shape, share) if share > 0 else x
 
 
-def drop_weights(weights: Sequence[Tensor], share: float) -> list[Tensor]:
+def drop_weights(weights: Sequence[Tensor], share: float, packed: bool) -> list[Tensor]:
     """DropConnect on the hidden-to-hidden matrix, one mask for a whole window (Merity et al. 2017, arXiv 1708.02182).
-
-    What comes back are views of one buffer, in the order in which cuDNN keeps a layer: of loose weights it would make
-    such a buffer itself, with a warning.
 
     Args:
         weights: One layer's, in torch's order: W_i (GH, D), W_h (GH, H), b_i (GH,), b_h (GH,).
         share: In [0, 1).
+        packed: Give views of one buffer, in the order in which cuDNN keeps a layer: of loose weights it would make such
+            a buffer itself, with a warning. Other kernels need no copy of the weights that are not dropped.
     """
     w_input, w_hidden, *biases = weights
     parts = [w_input, w_hidden * _mask(w_hidden, w_hidden.shape, share), *biases]
+    if not packed:
+        return parts
     buffer = torch.cat([part.flatten() for part in parts])
     pieces = torch.split(buffer, [part.numel() for part in parts])
     return [piece.view_as(part) for piece, part in zip(pieces, parts, strict=True)]
@@ -57,7 +58,7 @@ def run_dropped(layer: nn.RNNBase, x: Tensor, state: State | Tensor, share: floa
     Returns:
         The hidden states (B, T, H), and each part of the state after the last time step.
     """
-    weights = drop_weights(layer.all_weights[0], share)
+    weights = drop_weights(layer.all_weights[0], share, packed=x.is_cuda)
     return KERNELS[layer.mode](x, state, weights, True, 1, 0.0, True, False, True)
 
 

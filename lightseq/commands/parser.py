@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser
 
-from .. import config
+from .. import config, registry
 from ..callbacks.averaging import AveragedWeights
 from ..callbacks.sample_text import SampleText
 from ..config import Settings
@@ -92,3 +92,15 @@ def check_numbers(trainer: Mapping[str, Any], places: Mapping[str, str]) -> None
             key = f"trainer.{name}"
             place = f"{places[key]}: " if key in places else ""
             raise UserError(f"{place}{key} must be >={least}, not {trainer[name]}")
+
+
+def check_plugins(settings: Mapping[str, Any], places: Mapping[str, str]) -> None:
+    """Refuse what the constructors of dataset and backbone do not take.
+
+    Raises:
+        UserError: As ``registry.convert``.
+    """
+    for name_key, key in config.PLUGIN_ARGUMENTS.items():
+        group = registry.DATASETS if name_key == "data.dataset" else registry.BACKBONES
+        own = {k.removeprefix(f"{key}."): place for k, place in places.items() if k.startswith(f"{key}.")}
+        registry.convert(group, settings[name_key], settings[key] or {}, own)

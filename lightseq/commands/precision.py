@@ -5,18 +5,24 @@ from time import perf_counter
 
 import torch
 
+from ..errors import UserError
 from ..loss import cross_entropy
 from ..model import SequenceModel
 
 FULL, HALF = "32-true", "bf16-mixed"
+KNOWN = (FULL, HALF, "64-true", "16-mixed", "bf16-true", "16-true")
 
 VARIABLE = "LIGHTSEQ_PRECISION"
-"""Says what to choose: how the first process of a run tells the others."""
+"""Says what to choose: how a user decides for all runs, and the first process of a run for those that it starts."""
+
+LAUNCHED = ("TORCHELASTIC_RUN_ID", "SLURM_NTASKS")
+"""Something else has started the processes of a run: each would time for itself, and they might not agree."""
 
 GAIN = 1.3
 """Times faster that half the bits must be. Some processors have no instruction for them, some kernels no use for it."""
 
-TIME_STEPS = 64
+ROWS, TIME_STEPS, TRIES = 32, 64, 3
+"""Enough to tell, and soon over."""
 
 
 def choose(model: SequenceModel, rows: int, cuda: bool) -> str:
@@ -26,16 +32,24 @@ def choose(model: SequenceModel, rows: int, cuda: bool) -> str:
         model: The network, which is as it was afterwards.
         rows: B, of the batches to come.
         cuda: Whether it trains on a GPU of NVIDIA's, which need not be timed: whether it has bf16 tells.
+
+    Raises:
+        UserError: ``LIGHTSEQ_PRECISION`` says something else than one of the Trainer's.
     """
     if given := os.environ.get(VARIABLE):
+        if given not in KNOWN:
+            raise UserError(f"{VARIABLE} is {given!r}: name one of {', '.join(KNOWN)}")
         return given
     if cuda:
         return HALF if torch.cuda.is_bf16_supported(including_emulation=False) else FULL
+    if any(name in os.environ for name in LAUNCHED):
+        return FULL
+    rows = min(rows, ROWS)
     tokens = torch.arange(rows * TIME_STEPS).view(rows, TIME_STEPS) % model.vocabulary_size
     times: dict[bool, list[float]] = {False: [], True: []}
     with torch.random.fork_rng(devices=[]):
         try:
-            for half in (False, True) * 4:
+            for half in (False, True) * TRIES:
                 times[half].append(_seconds(model, tokens, half))
         except RuntimeError:  # what a processor without bf16 says of a kernel that needs it
             return FULL

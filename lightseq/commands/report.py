@@ -15,8 +15,8 @@ from ..system import SequenceSystem
 SAMPLES = 10
 
 
-def describe(data: SequenceData, system: SequenceSystem, precision: str) -> str:
-    """The data and the model in a few lines."""
+def describe(data: SequenceData, system: SequenceSystem, done: str) -> str:
+    """The data, and the model and what is done to it, in a few lines."""
     stream = data.dataset.layout == "stream"
     unit = "tokens" if stream else "documents"
     sizes = ", ".join(f"{len(part):,} {split}" for split, part in data.parts.items())
@@ -26,13 +26,15 @@ def describe(data: SequenceData, system: SequenceSystem, precision: str) -> str:
     lines = [
         f"data   {data.dataset_name}: {sizes} {unit}, {len(data.vocabulary)} tokens in the vocabulary"
         + (f", {len(data.labels)} labels" if data.labels else ""),
-        f"model  {shape}: {parameters:,} parameters, trained in {precision}",
+        f"model  {shape}: {parameters:,} parameters, {done}",
     ]
     rows = data.training_lanes(1) if stream else min(data.batch_size, len(data.parts["train"]))
     if rows < data.batch_size:
         lines.append(
             f"note   the text is short: batches of {rows}, in place of the {data.batch_size} of data.batch_size"
         )
+    if not stream and data.cold_starts:
+        lines.append("note   data.cold_starts is for a stream: documents begin afresh without it")
     if not stream and (shared := _held_out_in_training(data)):
         lines.append(f"note   {shared:,} held-out documents also stand in training: the dataset says so itself")
     if data.labels and not data.store.tagged:

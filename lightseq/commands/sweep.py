@@ -20,6 +20,9 @@ from . import Parser
 LARGEST = 2**32 - 1
 """NumPy takes no larger seed."""
 
+MOST = 1000
+"""Seeds that a single number may ask for: a larger one was meant as a seed."""
+
 COLUMNS = {"val/loss": 4, "val/loss_cold64": 4, "val/loss_cold256": 4, "val/accuracy": 4, "seconds": 1}
 """What is compared, and its decimals."""
 
@@ -49,6 +52,8 @@ def seeds(text: str) -> Sequence[int]:
             raise ArgumentTypeError(f"{number} stands there twice")
     if numbers == [0]:
         raise ArgumentTypeError("0 is none at all; the seed 0 alone is --seeds 1")
+    if len(numbers) == 1 and numbers[0] > MOST:
+        raise ArgumentTypeError(f"{numbers[0]} would be so many; one seed alone is fit --seed_everything {numbers[0]}")
     return numbers if len(numbers) > 1 else range(numbers[0])
 
 
@@ -94,8 +99,9 @@ def table(runs: Sequence[Trained]) -> list[str]:
     for trained in runs:
         place = _failure(trained.status) if trained.status else trained.record.get("folder") or ""
         rows.append([str(trained.seed), *(_cell(name, trained.record.get(name)) for name in names), place])
-    columns = {name: [trained.record[name] for trained in runs if name in trained.record] for name in names}
-    if sum(not trained.status for trained in runs) > 1:
+    measured = [trained.record for trained in runs if names[0] in trained.record]
+    columns = {name: [record[name] for record in measured if name in record] for name in names}
+    if len(measured) > 1:
         for word, summary in (("median", statistics.median), ("lowest", min), ("highest", max)):
             rows.append([word, *(_cell(name, summary(values)) for name, values in columns.items()), ""])
     widths = [max(len(row[i]) for row in rows) for i in range(len(names) + 1)]

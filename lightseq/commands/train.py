@@ -13,12 +13,14 @@ import jsonargparse
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.callbacks import EarlyStopping, ProgressBar
+from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from .. import config, registry
+from .. import registry
+from ..callbacks.averaging import averaging_of
 from ..callbacks.confusion import ConfusionMatrix
+from ..callbacks.early_stopping import StopEarly
 from ..callbacks.progress import RunProgress
 from ..callbacks.results import Results
 from ..callbacks.throughput import Throughput
@@ -32,7 +34,16 @@ from ..errors import UserError
 from ..system import SequenceSystem
 from . import precision
 from .arguments import read_command_line
-from .parser import BEST, LINKS, TRAINER_DEFAULTS, SettingsParser, add_house_arguments, check_known, check_numbers
+from .parser import (
+    BEST,
+    LINKS,
+    TRAINER_DEFAULTS,
+    SettingsParser,
+    add_house_arguments,
+    check_known,
+    check_numbers,
+    check_plugins,
+)
 from .predictions import print_predictions
 from .report import describe, print_results, print_values
 from .run_folder import RunConfig, check_unfinished, claim_version, drop_unused, last_checkpoint
@@ -57,7 +68,7 @@ class SequenceCLI(LightningCLI):
         self.verb = verb
         self.line = read_command_line(words)
         self.weights: dict[str, torch.Tensor] | None = None
-        self.results, self.last = Results(), last_checkpoint()
+        self.results, self.last, self.averaged = Results(), last_checkpoint(), False
         super().__init__(
             SequenceSystem,
             SequenceData,
@@ -94,10 +105,9 @@ class SequenceCLI(LightningCLI):
         settings["ckpt_path"] = str(path)
         if self.verb == "fit":
             check_unfinished(content, settings["trainer"]["max_epochs"], settings["trainer"]["max_steps"], path)
-            if "averaging_state" in content and not settings["averaging"]["decay"]:
-                raise UserError(f"{path} has averaged weights: to go on, say how with --averaging.decay")
+            self.averaged = "averaging_state" in content
         settings["data"]["tokens"], settings["data"]["label_names"] = stored["vocabulary"], stored["labels"]
-        for name in set(settings["model"].keys()) - set(LINKS):
+        for name in set(settings["model"].keys()) & set(stored) - set(LINKS):  # an older one may lack a setting
             key = f"model.{name}"
             if key in self.line.settings.places and settings["model"][name] != stored[name]:
                 note(f"{self.line.settings.places[key]}: {key} is {stored[name]} in the checkpoint, which rules")
@@ -107,15 +117,17 @@ class SequenceCLI(LightningCLI):
         """Refuse what can be refused before anything is read or written."""
         settings = self.config[self.verb]
         check_numbers(settings["trainer"], self.line.settings.places)
-        for name_key, key in config.PLUGIN_ARGUMENTS.items():
-            group = registry.DATASETS if name_key == "data.dataset" else registry.BACKBONES
-            prefix = f"{key}."
-            places = {k.removeprefix(prefix): v for k, v in self.line.settings.places.items() if k.startswith(prefix)}
-            registry.convert(group, settings[name_key], settings[key] or {}, places)
+        check_plugins(settings, self.line.settings.places)
+        if settings.get("early_stopping") and settings["trainer"]["limit_val_batches"] == 0:
+            raise UserError("early_stopping needs validations, and trainer.limit_val_batches is 0")
 
     def after_instantiate_classes(self) -> None:
         """Refuse what shows only in the data."""
-        summary = describe(self.datamodule, self.model, str(self.trainer.precision))
+        done = "trained" if self.verb == "fit" else "scored"
+        summary = describe(self.datamodule, self.model, f"{done} in {self.trainer.precision}")
+        if self.averaged and not averaging_of(self.trainer):
+            path = self.config[self.verb]["ckpt_path"]
+            raise UserError(f"{path} has averaged weights: to go on, say how with --averaging.decay")
         if self.verb == "predict" and self.trainer.world_size > 1:
             raise UserError("predict prints documents in order, and so runs in one process: --trainer.devices 1")
         if self.verb == "fit" and self.model.labels is None:
@@ -156,7 +168,7 @@ class SequenceCLI(LightningCLI):
             house += [Throughput(), Yardsticks(), self.callback("sampling"), self.results]
             house += [ConfusionMatrix()] * (self.model.labels is not None)
             if patience and validates:
-                house.append(EarlyStopping("val/loss", patience=int(patience), check_on_train_epoch_end=False))
+                house.append(StopEarly(int(patience)))
             if settings["enable_checkpointing"] is not False:
                 house += [self.callback("checkpoint")] * validates + [self.last]
         settings["callbacks"] = own + house

@@ -78,6 +78,11 @@ def _check_class(backbone: Backbone, other: Backbone) -> None:
     assert backbone is not other, "make() gives one backbone twice: build a new one at every call"
     for size, value in (("input_size", backbone.input_size), ("output_size", backbone.output_size)):
         assert type(value) is int, f"{size} is a whole number, not {value!r}"
+    for parameter, weight in backbone.named_parameters():
+        assert weight.dim() != 2 or len(weight) % backbone.gates == 0, (
+            f"{parameter} has {len(weight)} rows, which are no {backbone.gates} matrices as the attribute gates says: "
+            "leave it at 1 where other matrices stand beside those of the gates"
+        )
 
 
 @torch.no_grad()

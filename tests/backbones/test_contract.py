@@ -453,7 +453,12 @@ class Unsaved(Plain):
         return y @ self.mix.to(y.dtype), state
 
 
+class FourOfThree(Plain):
+    gates = 4
+
+
 BROKEN = {
+    FourOfThree: "class: core.weight_ih_l0 has 15 rows, which are no 4 matrices",
     OtherWidth: r"state: y of forward\(\) is \(4, 7, 5\), not .* here \(4, 7, 6\)",
     OtherStart: r"state: forward\(\) gives .* and initial_state\(\) one of \[\(1, 4, 5\), \(1, 4, 5\)\]",
     BatchFirstState: r"state: initial_state\(\) gives a state of \(4, 1, 5\) for 4 rows: the batch is on dimension 1",

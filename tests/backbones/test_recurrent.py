@@ -264,7 +264,7 @@ def test_weight_drop_drops_its_share_in_every_layer_afresh_in_every_window() -> 
 
 def test_dropped_weights_lie_in_one_buffer_as_cudnn_keeps_a_layer() -> None:
     weights = nn.LSTM(3, 5).double().all_weights[0]
-    dropped = drop_weights(weights, 0.25)
+    dropped = drop_weights(weights, 0.25, packed=True)
     start = dropped[0].data_ptr()
     for weight, own in zip(weights, dropped, strict=True):
         assert own.shape == weight.shape
@@ -272,6 +272,12 @@ def test_dropped_weights_lie_in_one_buffer_as_cudnn_keeps_a_layer() -> None:
         assert own.data_ptr() == start
         start += 8 * own.numel()
     assert dropped[0].untyped_storage().nbytes() == 8 * sum(weight.numel() for weight in weights)
+
+
+def test_where_no_buffer_is_needed_only_the_dropped_weights_are_copied() -> None:
+    weights = nn.LSTM(3, 5).all_weights[0]
+    dropped = drop_weights(weights, 0.25, packed=False)
+    assert [own is weight for own, weight in zip(dropped, weights, strict=True)] == [True, False, True, True]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -1,8 +1,10 @@
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.testing import assert_close
 
+from lightseq.backbones import scan as module
 from lightseq.backbones.scan import Kernel, doubling, looped, scan, scan_with, sequential
 
 KERNELS = {"sequential": sequential, "doubling": doubling}
@@ -96,6 +98,16 @@ def test_autocast_does_not_round() -> None:
     given = [part.detach().float() for part in parts(33)]
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(scan(*given), scan_with(sequential, *given))
+
+
+@pytest.mark.parametrize(("device", "kernel"), [("cpu", sequential), ("cuda", doubling)])
+def test_a_gpu_has_the_kernel_of_few_rounds(device: str, kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tensors without values, which need no GPU."""
+    chosen: list[Kernel] = []
+    monkeypatch.setattr(module, "scan_with", lambda kernel, *_: chosen.append(kernel))
+    with FakeTensorMode():
+        scan(*(torch.empty(shape, device=device) for shape in ((3, 65, 5), (3, 65, 5), (3, 5))))
+    assert chosen == [kernel]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,9 +8,11 @@ import torch
 from lightseq.callbacks import sample_text
 from lightseq.callbacks.averaging import AveragedWeights, averaged
 from lightseq.callbacks.sample_text import SampleText
+from pytorch_lightning.callbacks import WeightAveraging
 
 from lightseq.checkpoint import load_trained
 from lightseq.data import SequenceData
+from lightseq.sampling import generate
 from lightseq.system import SequenceSystem
 
 DECAY = 0.6
@@ -108,9 +111,35 @@ def test_a_run_keeps_and_goes_on_with_the_average(tiny: str, run: Callable[..., 
         assert all(torch.equal(whole[part][name], straight[part][name]) for name in whole[part])
 
 
+def test_a_run_shows_samples_of_the_average(tiny: str, run: Callable[..., tuple[int, str, str]]) -> None:
+    words = "--averaging.decay 0.6 --sampling.every_n_steps 3 --model.learning_rate 0.1"
+    status, _, err = run(f"fit --config {tiny} {words}")
+    assert status == 0, err
+    folder = Path("runs/dinos/version_0")
+    shown = [json.loads(line)["text"] for line in (folder / "samples.jsonl").read_text().splitlines()]
+    average = load_trained(folder / "checkpoints/last.ckpt")
+    samples = generate(average.model, average.vocabulary, ["", "tri"], [0.0, 1.0], length=12)
+    assert shown == [sample.text for sample in samples]
+
+
 def test_going_on_without_the_average_is_refused(tiny: str, run: Callable[..., tuple[int, str, str]]) -> None:
     run(f"fit --config {tiny} --averaging.decay 0.9")
     status, _, err = run(f"fit --config {tiny} --trainer.max_steps 6 --ckpt_path runs/dinos/version_0")
     assert status == 2
     assert "has averaged weights" in err
     assert "--averaging.decay" in err
+
+
+def test_an_average_that_the_user_has_brought_is_sampled_and_gone_on_with(
+    tiny: str, run: Callable[..., tuple[int, str, str]]
+) -> None:
+    words = f"fit --config {tiny} --trainer.callbacks+=pytorch_lightning.callbacks.EMAWeightAveraging"
+    status, _, err = run(words)
+    assert status == 0, err
+    status, _, err = run(f"{words} --trainer.max_steps 6 --ckpt_path runs/dinos/version_0")
+    assert status == 0, err
+    brought = WeightAveraging(use_buffers=False, multi_avg_fn=AveragedWeights(DECAY)._move)
+    notes = Weights()
+    trained(brought, notes, limit_val_batches=0)
+    for actual, average in zip(notes.within, expected(notes.updates), strict=True):
+        torch.testing.assert_close(actual, average)

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -31,7 +32,7 @@ def small() -> SequenceModel:
 
 @pytest.mark.parametrize(("slower", "choice"), [(2.0, "bf16-mixed"), (1.2, "32-true"), (0.5, "32-true")])
 def test_half_the_bits_where_they_are_faster(monkeypatch: pytest.MonkeyPatch, slower: float, choice: str) -> None:
-    took = iter([9.0, 9.0, slower, 1.0, slower + 5, 1.5, slower + 1, 7.0])
+    took = iter([9.0, 9.0, slower, 1.0, slower + 5, 1.5])
     monkeypatch.setattr(precision, "_seconds", lambda model, tokens, half: next(took))
     assert precision.choose(small(), 3, cuda=False) == choice
 
@@ -44,6 +45,32 @@ def test_a_processor_that_cannot_has_full_precision(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(precision, "_seconds", fail)
     assert precision.choose(small(), 3, cuda=False) == "32-true"
+
+
+def test_processes_that_something_else_started_do_not_time_each_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "_seconds", lambda *_: 1 / 0)
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    assert precision.choose(small(), 3, cuda=False) == "32-true"
+
+
+def test_a_large_batch_is_tried_with_a_few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes: set[torch.Size] = set()
+    monkeypatch.setattr(precision, "_seconds", lambda model, tokens, half: shapes.add(tokens.shape) or 1.0)
+    precision.choose(small(), 3000, cuda=False)
+    precision.choose(small(), 3, cuda=False)
+    assert shapes == {(32, 64), (3, 64)}
+
+
+def test_what_the_variable_says_is_obeyed_or_refused(
+    tiny: str, run: Run, own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(precision.VARIABLE, "64-true")
+    assert precision.choose(small(), 3, cuda=False) == "64-true"
+    monkeypatch.setenv(precision.VARIABLE, "half")
+    status, out, err = run(f"fit --config {tiny}")
+    assert (status, out) == (2, "")
+    assert err.startswith("lightseq: LIGHTSEQ_PRECISION is 'half': name one of 32-true, bf16-mixed, ")
+    assert not list(own_folder.iterdir())
 
 
 def test_trying_leaves_no_trace() -> None:
@@ -72,6 +99,7 @@ def test_the_choice_is_said_and_stored_and_used_again(tiny: str, run: Run, monke
     monkeypatch.setattr(precision, "choose", lambda *_: "32-true")
     status, out, err = run("validate --ckpt_path runs/dinos/version_0")
     assert f"{float(out.split('val/loss')[1].split()[0]):.4f}" == fitted
+    assert "scored in bf16-mixed" in err
 
 
 def test_what_is_said_is_obeyed(tiny: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,6 +119,10 @@ def test_what_trains_nothing_has_no_table(tiny: str) -> None:
         ("--config dinos", "sweep needs --seeds, how many or which: --seeds 5, or --seeds 0,3,7"),
         ("--seeds", "argument --seeds: expected one argument"),
         ("--seeds 0", "argument --seeds: 0 is none at all; the seed 0 alone is --seeds 1"),
+        (
+            "--seeds 2024",
+            "argument --seeds: 2024 would be so many; one seed alone is fit --seed_everything 2024",
+        ),
         ("--seeds many", "argument --seeds: how many, or whole numbers with commas between them, not 'many'"),
         ("--seeds 1,", "argument --seeds: how many, or whole numbers with commas between them, not '1,'"),
         ("--seeds 1.5", "argument --seeds: how many, or whole numbers with commas between them, not '1.5'"),
@@ -155,7 +159,8 @@ def test_how_many_seeds_or_which() -> None:
 
 
 def test_a_table_of_what_there_is() -> None:
-    """A stream has cold windows, a run that diverged has seconds alone, one that was killed has nothing."""
+    """A stream has cold windows, a run that diverged has seconds alone, which count for nothing,
+    one that was killed has nothing."""
     runs = [
         Trained(3, 0, {"val/loss": 1.25, "val/loss_cold64": 1.5, "val/bpc": 9.0, "seconds": 61.26, "folder": "runs/a"}),
         Trained(11, 0, {"val/loss": 1.75, "val/loss_cold64": 2.5, "val/bpc": 9.0, "seconds": 50.0, "folder": None}),
@@ -171,8 +176,8 @@ def test_a_table_of_what_there_is() -> None:
         "      0         -                -      7.0  runs/b",
         "      4         -                -        -  was ended by signal 9",
         "      5    1.5000           1.0000     52.0  runs/c",
-        " median    1.5000           1.5000     51.0",
-        " lowest    1.2500           1.0000      7.0",
+        " median    1.5000           1.5000     52.0",
+        " lowest    1.2500           1.0000     50.0",
         "highest    1.7500           2.5000     61.3",
     ]
     assert [line.split()[0] for line in table([runs[0], runs[3]])[1:]] == ["seed", "3", "4"]

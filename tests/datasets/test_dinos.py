@@ -46,6 +46,12 @@ def test_a_list_of_ones_own() -> None:
     assert dinos.prompts == ("",)
 
 
+def test_every_name_once() -> None:
+    Path("mine.txt").write_text("Yeti\nNessie\nyeti\n")
+    assert Dinos(path="mine.txt").documents() == ["yeti", "nessie", "yeti"]
+    assert Dinos(path="mine.txt", distinct=True).documents() == ["yeti", "nessie"]
+
+
 HERE = Path(os.environ.get("LIGHTSEQ_DATA", ""), "dinos.txt")
 
 
