@@ -38,13 +38,16 @@ def timed(*words: str, folder: str) -> tuple[float, str]:
 
 def fit(words: Sequence[str], tested: bool = False) -> dict[str, Any]:
     """Train in an empty folder: what ``results.json`` says, the seconds from start to end in ``wall``, ``val/loss`` at
-    each update that was validated after in ``curve``, and the metrics of the test split where they are asked for."""
+    each update that was validated after in ``curve``, the best simple model's nats on the same split in ``simple``, and
+    the metrics of the test split where they are asked for."""
     with tempfile.TemporaryDirectory() as folder:
-        wall, _ = timed("fit", *words, folder=folder)
+        wall, out = timed("fit", *words, folder=folder)
         (record,) = Path(folder).glob("runs/*/version_0/results.json")
         board = EventAccumulator(str(record.parent)).Reload()
         curve = [(point.step, point.value) for point in board.Scalars("val/loss")] if board.Tags()["scalars"] else []
         values: dict[str, Any] = json.loads(record.read_text()) | {"wall": wall, "curve": curve}
+        if simple := re.search(r"^beat .* ([\d.]+) nats", out, re.MULTILINE):
+            values["simple"] = float(simple[1])
         if tested:
             _, out = timed("test", "--ckpt_path", str(record.parent), folder=folder)
             values |= {name: float(value) for name, value in re.findall(r"(test/\w+) +([\d.]+)", out)}

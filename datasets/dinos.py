@@ -22,7 +22,7 @@ class Dinos(TextDataset):
         source: ``embedded``, 1,339 names that come with the package and need no network; or ``course``, the 1,536 of
             the Coursera assignment, downloaded.
         path: A copy of the course's list, or names of your own, one a line, in place of ``source``.
-        distinct: Every name once: 12 of the course's stand there twice.
+        distinct: Every name once: 12 lines of the course's repeat an earlier one.
     """
 
     prompts: Sequence[str] = ("", "tri", "mega")

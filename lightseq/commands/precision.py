@@ -21,7 +21,7 @@ LAUNCHED = ("TORCHELASTIC_RUN_ID", "SLURM_NTASKS")
 GAIN = 1.3
 """Times faster that half the bits must be. Some processors have no instruction for them, some kernels no use for it."""
 
-ROWS, TIME_STEPS, TRIES = 32, 64, 3
+ROWS, TIME_STEPS, TRIES = 64, 64, 3
 """Enough to tell, and soon over."""
 
 

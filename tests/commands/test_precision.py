@@ -58,7 +58,7 @@ def test_a_large_batch_is_tried_with_a_few_rows(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(precision, "_seconds", lambda model, tokens, half: shapes.add(tokens.shape) or 1.0)
     precision.choose(small(), 3000, cuda=False)
     precision.choose(small(), 3, cuda=False)
-    assert shapes == {(32, 64), (3, 64)}
+    assert shapes == {(64, 64), (3, 64)}
 
 
 def test_what_the_variable_says_is_obeyed_or_refused(
