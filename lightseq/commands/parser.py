@@ -81,26 +81,21 @@ def check_known(parser: LightningArgumentParser, settings: Settings) -> None:
     config.check_keys(settings, known - {key.rpartition(".")[0] for key in known})
 
 
-def check_numbers(trainer: Mapping[str, Any], places: Mapping[str, str]) -> None:
-    """Refuse numbers that the Trainer would take and stumble over later.
+def check_settings(settings: Mapping[str, Any], places: Mapping[str, str]) -> None:
+    """Refuse what the Trainer would take and stumble over later, and what dataset and backbone do not take.
 
     Raises:
-        UserError: One below its least.
+        UserError: A number below its least, no validation to stop early by, or as ``registry.convert``.
     """
+    trainer = settings["trainer"]
     for name, least in LEAST.items():
         if trainer[name] is not None and trainer[name] < least:
             key = f"trainer.{name}"
             place = f"{places[key]}: " if key in places else ""
             raise UserError(f"{place}{key} must be >={least}, not {trainer[name]}")
-
-
-def check_plugins(settings: Mapping[str, Any], places: Mapping[str, str]) -> None:
-    """Refuse what the constructors of dataset and backbone do not take.
-
-    Raises:
-        UserError: As ``registry.convert``.
-    """
     for name_key, key in config.PLUGIN_ARGUMENTS.items():
         group = registry.DATASETS if name_key == "data.dataset" else registry.BACKBONES
         own = {k.removeprefix(f"{key}."): place for k, place in places.items() if k.startswith(f"{key}.")}
         registry.convert(group, settings[name_key], settings[key] or {}, own)
+    if settings.get("early_stopping") and trainer["limit_val_batches"] == 0:
+        raise UserError("early_stopping needs validations, and trainer.limit_val_batches is 0")

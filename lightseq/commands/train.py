@@ -34,16 +34,7 @@ from ..errors import UserError
 from ..system import SequenceSystem
 from . import precision
 from .arguments import read_command_line
-from .parser import (
-    BEST,
-    LINKS,
-    TRAINER_DEFAULTS,
-    SettingsParser,
-    add_house_arguments,
-    check_known,
-    check_numbers,
-    check_plugins,
-)
+from .parser import BEST, LINKS, TRAINER_DEFAULTS, SettingsParser, add_house_arguments, check_known, check_settings
 from .predictions import print_predictions
 from .report import describe, print_results, print_values
 from .run_folder import RunConfig, check_unfinished, claim_version, drop_unused, last_checkpoint
@@ -115,11 +106,7 @@ class SequenceCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Refuse what can be refused before anything is read or written."""
-        settings = self.config[self.verb]
-        check_numbers(settings["trainer"], self.line.settings.places)
-        check_plugins(settings, self.line.settings.places)
-        if settings.get("early_stopping") and settings["trainer"]["limit_val_batches"] == 0:
-            raise UserError("early_stopping needs validations, and trainer.limit_val_batches is 0")
+        check_settings(self.config[self.verb], self.line.settings.places)
 
     def after_instantiate_classes(self) -> None:
         """Refuse what shows only in the data."""
