@@ -54,7 +54,8 @@ def explain(complaint: str, places: Mapping[str, str]) -> str:
 def _reason(text: str) -> str:
     """What a value must be, and what it was."""
     if match := re.fullmatch(r"Not of type \w+: (.*) does not conform to restriction (.*)", text):
-        return f"must be {match[2].replace('v', '')}, not {match[1]}"
+        finite = " and finite" if "inf" in match[1] else ""  # else it goes without saying
+        return f"must be {match[2].replace('v', '').replace(' and <inf', finite)}, not {match[1]}"
     if match := re.search(r"(invalid literal for int\(\) with base 10|could not convert string to float): (.*)", text):
         return f"must be a {'whole ' if 'int()' in match[1] else ''}number, not {match[2]}"
     union = r"Expected a <class '(?!NoneType)(\w+)'>(?:\. Got value: (\S+))?.*Given value: (.*)$"

@@ -28,6 +28,8 @@ MISTAKES = {
     "fit --config dinos --data.window 0": "data.window must be >0, not 0",
     "fit --config dinos --model.dropout 1.5": "model.dropout must be >=0 and <1, not 1.5",
     "fit --config dinos --model.learning_rate 0": "model.learning_rate must be >0, not 0",
+    "fit --config dinos --model.learning_rate inf": "model.learning_rate must be >0 and finite, not inf",
+    "fit --config dinos --model.backbone mingru --model.backbone_args.expansion inf": "expansion must be >0 and finite",
     "fit --config dinos --sampling.temperatures [-1]": "sampling.temperatures must be >=0, not -1",
     "fit --config dinos --sampling.temperatures []": "sampling.temperatures need one entry",
     "fit --config dinos --sampling.length 0": "sampling.length must be >0, not 0",
