@@ -6,8 +6,9 @@ Dimensions, in this order wherever they meet:
     T  time steps              D  embedding width           L  layers
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import numpy.typing as npt
 from torch import Tensor
@@ -76,3 +77,25 @@ class Rendering(NamedTuple):
     """float32 mono in [-1, 1]."""
     sample_rate: int | None = None
     """Hertz."""
+    files: Mapping[str, bytes] = MappingProxyType({})
+    """What else can be saved of it, by the end of the file's name: ``{".mid": b"MThd..."}``."""
+    remarks: Sequence[str] = ()
+    """What is to be said of the text in words, what is wrong with it and where, a line each."""
+
+
+class Grammar(Protocol):
+    """What may follow a text token by token, so that every text that ends is valid: the sampler draws of nothing else.
+
+    States are values: nothing that was given is changed, and equal states allow the same.
+    """
+
+    def start(self) -> Hashable:
+        """The state before the first token."""
+
+    def advance(self, state: Hashable, token: str) -> Hashable:
+        """The state after one more token. A token that is not allowed breaks the text: then anything may follow,
+        which the caller asks for at its own risk."""
+
+    def allowed(self, state: Hashable, left: int) -> Collection[str]:
+        """The tokens that may come next, the empty string being the end, of which a valid text can still be made with
+        ``left`` tokens in all, the end not counted. Never empty for a state that was reached by what it allowed."""

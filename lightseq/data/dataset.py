@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from ..errors import UserError, quote
-from ..types import Document, Layout, Rendering
+from ..types import Document, Grammar, Layout, Rendering
 
 
 class TextDataset(ABC):
@@ -58,6 +58,17 @@ class TextDataset(ABC):
     def render(self, text: str) -> Rendering:
         """A picture or a sound of one generated text, opening nothing. Default: neither."""
         return Rendering()
+
+    def grammar(self, tokens: Sequence[str]) -> Grammar | None:
+        """What makes a sampler write valid texts only.
+
+        Args:
+            tokens: Of the model's vocabulary, the empty string being the boundary: all that can be allowed.
+
+        Returns:
+            None, the default: there is no such thing.
+        """
+        return None
 
 
 @contextmanager

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ..data import files
-from .abc_notation import FIELD
+from ...data import files
+from .notation import FIELD
 
 MENDED = (
     (r"\s*(?<!\\)%.*", "", "a comment or directive was left out"),

@@ -7,8 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from lightseq.datasets.abc import Abc, groups
-from lightseq.datasets.abc_tunes import read_tunes
+from lightseq.datasets.abc.dataset import Abc, groups
+from lightseq.datasets.abc.tunes import read_tunes
 
 from lightseq.errors import UserError
 
@@ -91,7 +91,7 @@ def test_two_transcriptions_of_a_number_are_one_group() -> None:
 
 @needs_music21
 def test_music21_is_not_imported() -> None:
-    code = "import sys; from lightseq.datasets.abc import Abc; list(Abc('ryan').documents()); print(*sys.modules)"
+    code = "import sys; from lightseq.datasets.abc.dataset import Abc; list(Abc('ryan').documents()); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "music21" not in done.stdout.split()
 

@@ -5,8 +5,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from lightseq.datasets.abc_notation import TransposeError, music, transpose
-from lightseq.datasets.abc_tunes import read_tunes
+from lightseq.datasets.abc.notation import TransposeError, music, transpose
+from lightseq.datasets.abc.tunes import read_tunes
 
 IRISH = Path(os.environ.get("LIGHTSEQ_DATA", ""), "irish.abc")
 MUSIC21 = find_spec("music21")

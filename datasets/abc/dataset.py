@@ -6,13 +6,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from ..data import TextDataset, fetch, files
-from ..errors import UserError
-from ..types import Document
-from .abc_notation import TransposeError, music, transpose
-from .abc_tunes import Tune, read_tunes, without
+from ...data import TextDataset, fetch, files
+from ...errors import UserError
+from ...types import Document
+from .notation import TransposeError, music, transpose
+from .tunes import Tune, read_tunes, without
 
-VERSION = 2
+VERSION = 3
 """Raise it when the modules beside this one make other documents of the same files: older caches are left alone."""
 
 IRISH = (
