@@ -93,8 +93,11 @@ class Grammar(Protocol):
         """The state before the first token."""
 
     def advance(self, state: Hashable, token: str) -> Hashable:
-        """The state after one more token. A token that is not allowed breaks the text: then anything may follow,
-        which the caller asks for at its own risk."""
+        """The state after one more token.
+
+        Raises:
+            ValueError: No valid text begins so; the message says why.
+        """
 
     def allowed(self, state: Hashable, left: int) -> Collection[str]:
         """The tokens that may come next, the empty string being the end, of which a valid text can still be made with
