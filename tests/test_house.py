@@ -23,7 +23,9 @@ ORDER = ["types", "vocabulary", "loss", "metrics", "backbones", "model", "system
 """Each imports only what stands before it, of these."""
 
 LIGHTNING = ("lightseq.system", "lightseq.checkpoint", "lightseq.data.datamodule", "lightseq.callbacks", "lightseq.cli")
-COMMANDS = tuple(f"lightseq.commands.{name}" for name in ("train", "parser", "report", "run_folder", "datasets"))
+COMMANDS = tuple(
+    f"lightseq.commands.{name}" for name in ("train", "parser", "house", "report", "run_folder", "datasets")
+)
 
 
 def imports(name: str) -> set[str]:

@@ -19,12 +19,8 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from .. import registry
 from ..callbacks.averaging import averaging_of
-from ..callbacks.confusion import ConfusionMatrix
-from ..callbacks.early_stopping import StopEarly
 from ..callbacks.progress import RunProgress
 from ..callbacks.results import Results
-from ..callbacks.throughput import Throughput
-from ..callbacks.yardsticks import Yardsticks
 from ..checkpoint import find_checkpoint, read_checkpoint
 from ..data import SequenceData
 from ..data.batching import DocumentBatches
@@ -34,6 +30,7 @@ from ..errors import UserError
 from ..system import SequenceSystem
 from . import precision
 from .arguments import read_command_line
+from .house import house_callbacks
 from .parser import BEST, LINKS, TRAINER_DEFAULTS, SettingsParser, add_house_arguments, check_known, check_settings
 from .predictions import print_predictions
 from .report import describe, print_results, print_values
@@ -149,15 +146,8 @@ class SequenceCLI(LightningCLI):
         if settings["enable_progress_bar"] is not False and not any(isinstance(c, ProgressBar) for c in own):
             house.append(RunProgress())
         if fitting:
-            averaging, patience = self.callback("averaging"), self._get(self.config, "early_stopping")
-            validates = settings["limit_val_batches"] != 0
-            house += [averaging] * (averaging.decay > 0)  # before what looks at the weights
-            house += [Throughput(), Yardsticks(), self.callback("sampling"), self.results]
-            house += [ConfusionMatrix()] * (self.model.labels is not None)
-            if patience and validates:
-                house.append(StopEarly(int(patience)))
-            if settings["enable_checkpointing"] is not False:
-                house += [self.callback("checkpoint")] * validates + [self.last]
+            labelled = self.model.labels is not None
+            house += house_callbacks(self.config_init[self.verb], labelled, self.results, self.last)
         settings["callbacks"] = own + house
         if fitting and settings["precision"] is None:
             cuda = settings["accelerator"] != "cpu" and torch.cuda.is_available()

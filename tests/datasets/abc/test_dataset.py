@@ -91,7 +91,9 @@ def test_two_transcriptions_of_a_number_are_one_group() -> None:
 
 @needs_music21
 def test_music21_is_not_imported() -> None:
-    code = "import sys; from lightseq.datasets.abc.dataset import Abc; list(Abc('ryan').documents()); print(*sys.modules)"
+    code = (
+        "import sys; from lightseq.datasets.abc.dataset import Abc; list(Abc('ryan').documents()); print(*sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "music21" not in done.stdout.split()
 
