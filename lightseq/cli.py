@@ -15,6 +15,9 @@ VERBS = {
     "predict": ("train", "print what a checkpoint makes of each test document, tab-separated"),
     "sweep": ("sweep", "train once a seed and compare: lightseq sweep --seeds 5 --config dinos"),
     "sample": ("sample", "generate text from a run or a checkpoint"),
+    "inspect": ("inspect", "open a model on one text: what it expects, what that costs, what its gates do"),
+    "board": ("board", "see and hear runs in TensorBoard: lightseq board runs/dinos/version_0"),
+    "compare": ("compare", "runs side by side: numbers, settings that differ, samples"),
     "datasets": ("datasets", "list the installed datasets; also datasets new NAME, datasets check NAME"),
     "configs": ("configs", "list the shipped recipes, or print one"),
 }

@@ -10,7 +10,18 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.mark.parametrize(
-    "words", ["", "--help", "--version", "datasets", "configs", "configs dinos", "sample --help", "sweep --help"]
+    "words",
+    [
+        "",
+        "--help",
+        "--version",
+        "datasets",
+        "configs",
+        "configs dinos",
+        "sample --help",
+        "inspect --help",
+        "sweep --help",
+    ],
 )
 def test_what_only_lists_imports_nothing_heavy(words: str) -> None:
     code = (
