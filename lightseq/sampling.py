@@ -7,8 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .constraint import Constraint
 from .errors import UserError
 from .model import SequenceModel
+from .types import Grammar
 from .vocabulary import Vocabulary
 
 LOOK_EVERY = 32
@@ -26,6 +28,9 @@ class Sample(NamedTuple):
     """The prompt and what followed; boundaries are silent."""
     ended: bool
     """Whether the model ended it, rather than the length."""
+    forgone: float = 0.0
+    """Nats that a grammar cost: the sum over its draws of -ln of what the model, at temperature 1, gave to the tokens
+    that were allowed."""
 
 
 @torch.no_grad()
@@ -41,6 +46,7 @@ def generate(
     top_p: float | None = None,
     seed: int = 0,
     token_counts: Sequence[int] | None = None,
+    grammar: Grammar | None = None,
 ) -> list[Sample]:
     """Continue each prompt ``n`` times at each temperature.
 
@@ -59,12 +65,14 @@ def generate(
         top_p: Draw among the fewest tokens whose probabilities reach p only (Holtzman et al. 2020).
         seed: Of the random numbers.
         token_counts: (V,) How often each token stands in the training text; None is evenly.
+        grammar: What a text may be: what it does not allow is not drawn, and each text ends within ``length``.
 
     Returns:
         Prompt by prompt, within it temperature by temperature, within it ``n`` samples.
 
     Raises:
-        UserError: A prompt with a token the model does not know, or a number out of its range.
+        UserError: A prompt with a token the model does not know, a number out of its range, or no text that the
+            grammar allows.
     """
     _check(temperatures, n, length, top_k, top_p)
     if not 0 <= seed < 1 << 63:
@@ -74,13 +82,15 @@ def generate(
     generator = torch.Generator(device).manual_seed(seed)
     heat = torch.tensor([row[1] for row in rows], device=device).unsqueeze(1)
     fed = _start(vocabulary, [row[0] for row in rows], token_counts, generator, device)
+    constraint = None if grammar is None else Constraint(grammar, vocabulary, fed, length, device)
     was_training = model.training
     model.eval()
     try:
-        drawn = _loop(model, fed, heat, vocabulary.boundary, length, top_k, top_p, generator)
+        drawn = _loop(model, fed, heat, vocabulary.boundary, length, top_k, top_p, generator, constraint)
     finally:
         model.train(was_training)
-    return [_sample(vocabulary, row, ids) for row, ids in zip(rows, drawn, strict=True)]
+    forgone = [0.0] * len(rows) if constraint is None else constraint.forgone.tolist()
+    return [_sample(vocabulary, *each) for each in zip(rows, drawn, forgone, strict=True)]
 
 
 def draw(logits: Tensor, heat: Tensor, top_k: int | None, top_p: float | None, generator: torch.Generator) -> Tensor:
@@ -143,6 +153,7 @@ def _loop(
     top_k: int | None,
     top_p: float | None,
     generator: torch.Generator,
+    constraint: Constraint | None,
 ) -> list[list[int]]:
     """Every row's own tokens followed by what it drew, a row that has ended repeating the stop token."""
     device = heat.device
@@ -154,11 +165,15 @@ def _loop(
     columns = [ids]
     for t in range(1, longest + length):
         logits, state = step(ids, state)
+        if constraint is not None:
+            logits = constraint.limit(logits, t)
         ids = draw(logits, heat, top_k, top_p, generator)
         if stop is not None:
             ids = ids.masked_fill(ended, stop)
         if t < longest:
             ids = torch.where(t < lengths, prompt[:, t], ids)
+        if constraint is not None:
+            constraint.follow(ids, t)
         columns.append(ids)
         if stop is not None:
             ended |= (ids == stop) & (t >= lengths)
@@ -168,8 +183,8 @@ def _loop(
     return [row[: len(own) + length] for row, own in zip(drawn, fed, strict=True)]
 
 
-def _sample(vocabulary: Vocabulary, row: tuple[str, float, int], ids: list[int]) -> Sample:
+def _sample(vocabulary: Vocabulary, row: tuple[str, float, int], ids: list[int], forgone: float) -> Sample:
     """Cut at the first stop token after the one that starts the document."""
     stop = vocabulary.boundary
     end = ids.index(stop, 1) if stop is not None and stop in ids[1:] else None
-    return Sample(*row, text=vocabulary.decode(ids[:end]), ended=end is not None)
+    return Sample(*row, text=vocabulary.decode(ids[:end]), ended=end is not None, forgone=forgone)

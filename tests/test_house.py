@@ -24,7 +24,8 @@ ORDER = ["types", "vocabulary", "loss", "metrics", "backbones", "model", "system
 
 LIGHTNING = ("lightseq.system", "lightseq.checkpoint", "lightseq.data.datamodule", "lightseq.callbacks", "lightseq.cli")
 COMMANDS = tuple(
-    f"lightseq.commands.{name}" for name in ("train", "parser", "house", "report", "run_folder", "datasets")
+    f"lightseq.commands.{name}"
+    for name in ("train", "parser", "house", "report", "run_folder", "datasets", "saving", "side_by_side")
 )
 
 
