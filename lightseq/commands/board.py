@@ -97,7 +97,7 @@ def serve(root: str, port: int | None) -> str:
             logdir=root,
             host="127.0.0.1",
             port=port,
-            samples_per_plugin={},
+            samples_per_plugin=KEEP,
             reload_interval=RELOAD_SECONDS,
             window_title="lightseq",
         )

@@ -179,7 +179,7 @@ def test_the_samples_are_shown_as_they_are(
 
 
 def test_the_clip_is_heard(board: str, browser: Chrome) -> None:
-    browser.get(f"{board}#audio")
+    browser.get(f"{board}#audio&tagFilter=^samples/")
     clip = once_seen(browser, lambda page: page.execute_script(f"{EVERYWHERE} return found[0]", "audio"))
     assert browser.execute_async_script(PLAY, clip) == pytest.approx(0.5)
     with urllib.request.urlopen(clip.get_attribute("src")) as answer, wave.open(BytesIO(answer.read())) as sound:
@@ -189,7 +189,7 @@ def test_the_clip_is_heard(board: str, browser: Chrome) -> None:
 
 
 def test_the_picture_is_seen(board: str, browser: Chrome) -> None:
-    browser.get(f"{board}#images")
+    browser.get(f"{board}#images&tagFilter=^samples/")  # what is not of the first kind is folded away
     look = f"{EVERYWHERE} return found.filter(e => e.naturalWidth).map(e => [e.naturalWidth, e.naturalHeight])[0]"
     size = once_seen(browser, lambda page: page.execute_script(look, "img"))
     assert size == [40, 24]

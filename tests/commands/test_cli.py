@@ -21,6 +21,8 @@ Run = Callable[..., tuple[int, str, str]]
         "sample --help",
         "inspect --help",
         "sweep --help",
+        "board --help",
+        "compare --help",
     ],
 )
 def test_what_only_lists_imports_nothing_heavy(words: str) -> None:
