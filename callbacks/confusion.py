@@ -1,8 +1,6 @@
 """Which labels a model takes for which, as a picture."""
 
-import unicodedata
 from collections.abc import Sequence
-from math import ceil
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from ..metrics import TokenMetrics
 from ..system import SequenceSystem
-from ..vocabulary import shorten
+from .drawing import BLUE, GAP, INK, LINE, RED, in_ascii, lettering
 
 MOST = 200
 """Labels in a picture."""
@@ -23,9 +21,7 @@ NUMBERED = 20
 NAME = 18
 """Characters of a label's name."""
 
-RIGHT, WRONG, INK, LINE = (24, 90, 166), (206, 74, 28), (40, 44, 52), (226, 228, 232)
-GAP = 6
-"""Pixels between parts of the picture."""
+RIGHT, WRONG = BLUE, RED
 
 Array = npt.NDArray[Any]
 
@@ -66,7 +62,7 @@ def picture(matrix: Array, labels: Sequence[str]) -> Array:
     note = "darker: a larger share of the row"
     if len(kept) < len(labels):
         note = f"the {len(kept)} most frequent of {len(labels):,} labels; {note}"
-    return np.asarray(_framed(_cells(counts, depths, cell), [_name(labels[i], i) for i in kept], cell, note))
+    return np.asarray(_framed(_cells(counts, depths, cell), [in_ascii(labels[i], i, NAME) for i in kept], cell, note))
 
 
 def _cells(counts: Array, depths: Array, cell: int) -> Image.Image:
@@ -87,12 +83,11 @@ def _cells(counts: Array, depths: Array, cell: int) -> Image.Image:
 
 def _framed(cells: Image.Image, names: Sequence[str], cell: int, note: str) -> Image.Image:
     """The cells, with names at the rows and columns, and a note below."""
-    large, small = ImageFont.load_default(15), ImageFont.load_default(min(14, cell - 2))
-    rows = [_text(name, small) for name in names]
+    rows = [lettering(name, min(14, cell - 2)) for name in names]
     widest = max(row.width for row in rows)
     columns = rows if widest < cell else [row.transpose(Image.Transpose.ROTATE_90) for row in rows]
-    across, below = _text("predicted", large), _text(note, ImageFont.load_default(12))
-    down = _text("true", large).transpose(Image.Transpose.ROTATE_90)
+    across, below = lettering("predicted", 15), lettering(note, 12)
+    down = lettering("true", 15).transpose(Image.Transpose.ROTATE_90)
     left, top = down.width + widest + 3 * GAP, across.height + max(column.height for column in columns) + 3 * GAP
     width = max(left + max(cells.width, across.width), GAP + below.width) + 2 * GAP
     image = Image.new("RGB", (width, top + cells.height + below.height + 3 * GAP), "white")
@@ -105,22 +100,6 @@ def _framed(cells: Image.Image, names: Sequence[str], cell: int, note: str) -> I
         image.paste(INK, (left - GAP - row.width, top + middle - row.height // 2), row)
         image.paste(INK, (left + middle - column.width // 2, top - GAP - column.height), column)
     return image
-
-
-def _text(words: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> Image.Image:
-    """A line of text, a mask to paste a colour through."""
-    _, top, _, bottom = font.getbbox("Ag")
-    mask = Image.new("L", (ceil(font.getlength(words)) + 1, ceil(bottom - top) + 1))
-    ImageDraw.Draw(mask).text((0, -top), words, 255, font)
-    return mask
-
-
-def _name(label: str, number: int) -> str:
-    """A label in ASCII, since the font that Pillow brings has little else: accents are left out, and where letters are
-    lost the label's number stands before the rest."""
-    letters = [c for c in unicodedata.normalize("NFKD", label) if not unicodedata.combining(c)]
-    rest = "".join(c for c in letters if c.isascii() and c.isprintable())
-    return shorten(rest if len(rest) == len(letters) else f"#{number} {rest}".rstrip(), NAME)
 
 
 def _short(count: int) -> str:

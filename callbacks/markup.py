@@ -25,6 +25,14 @@ def fenced(text: str) -> str:
     return f"{fence}\n{text}\n{fence}"
 
 
+def code(text: str) -> str:
+    """Markdown that shows a text as it is within a line: between more backticks than any run in it has."""
+    text = " ".join(_capped(plain(text)).split())
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    mark = "`" * (longest + 1)
+    return f"{mark} {text} {mark}" if longest else f"{mark}{text}{mark}"
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """An HTML table of texts, each as it is."""
     cells = [[f"<pre>{html.escape(_capped(plain(text)))}</pre>" for text in row] for row in rows]

@@ -1,16 +1,11 @@
 """Samples while a model trains."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import rich
 from pytorch_lightning import Callback
-from pytorch_lightning.loggers import TensorBoardLogger
-from rich.table import Table
-from rich.text import Text
 
 from ..data import SequenceData
 from ..errors import UserError
@@ -18,16 +13,26 @@ from ..sampling import Sample, generate
 from ..system import SequenceSystem
 from ..types import NonNegativeFloat, NonNegativeInt, PositiveInt
 from ..vocabulary import Vocabulary
-from . import markup
+from . import sample_files, sample_loggers, sample_terminal
 from .averaging import averaged
+from .safety import guard, safely
+from .showing import Rendered, Showing, tag_of
+from .text_quality import Corpus
+
+RENDERED = 6
+"""Samples of a showing that are made into pictures and sounds, at the most."""
+REMARKS = 5
+"""What a dataset remarks of one sample that is written down, at the most."""
 
 
 class SampleText(Callback):
-    """Shows what the model writes: every prompt at every temperature, in one batch.
+    """Shows what the model writes, every prompt at every temperature in one batch.
 
-    In the terminal, in TensorBoard (a text tag a temperature, and ``samples/table``), and in ``samples.jsonl`` in the
-    run folder. The numbers it draws are its own and the same every time: training ends in the same weights with and
-    without it, and what differs from one table to the next is the model.
+    In the terminal, in the run's logger (TensorBoard: a text tag a temperature, ``samples/table``, and the pictures and
+    sounds that the dataset's ``render`` makes of them), and in ``samples.jsonl`` and ``samples.md`` in the run folder.
+
+    The random numbers are its own and the same every time: training ends in the same weights with and without it, and
+    what differs from one table to the next is the model. Whatever of it fails is one warning.
 
     Args:
         temperatures: Divide the logits; 0 is greedy.
@@ -35,7 +40,12 @@ class SampleText(Callback):
         n: Samples of each prompt and temperature.
         length: Tokens of a sample at the most.
         top_k: Draw among the k likeliest tokens only.
-        every_n_steps: Optimiser updates between two showings; 0 is at the end only.
+        every_n_steps: Optimiser updates between two showings, and at least between two validations at which
+            ``SampleQuality`` counts; 0 is at the end only.
+        at_validation: Show them in the logger and the files, though not in the terminal, at every validation too.
+        judged: Samples of each temperature but 0 whose quality is counted, from the empty prompt; 0 counts none.
+        copies_up_to: Tokens of a training split in which copies are looked up; the index takes 13 bytes a
+            character, and 30 while it is made.
         seed: Of the random numbers.
     """
 
@@ -47,12 +57,18 @@ class SampleText(Callback):
         length: PositiveInt = 256,
         top_k: PositiveInt | None = None,
         every_n_steps: NonNegativeInt = 200,
+        at_validation: bool = True,
+        judged: NonNegativeInt = 50,
+        copies_up_to: NonNegativeInt = 10_000_000,
         seed: NonNegativeInt = 0,
     ) -> None:
         self.temperatures, self.prompts, self.n, self.length = temperatures, prompts, n, length
         self.top_k, self.every_n_steps, self.seed = top_k, every_n_steps, seed
-        self._shown_update = -1
-        self._file: Path | None = None
+        self.at_validation, self.judged, self.copies_up_to = at_validation, judged, copies_up_to
+        self._folder: Path | None = None
+        self._corpus: Corpus | None = None
+        self._showing: Showing | None = None
+        self._shown_update = self._told_update = -1
 
     def prompts_for(self, data: SequenceData) -> Sequence[str]:
         """The user's prompts, else the dataset's.
@@ -75,81 +91,89 @@ class SampleText(Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         folder = trainer.log_dir  # asked on every rank: it is broadcast
-        if stage == "fit" and trainer.is_global_zero and trainer.logger is not None and folder is not None:
-            self._file = Path(folder) / "samples.jsonl"
+        if stage != "fit":
+            return
+        guard(trainer.loggers)
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        if isinstance(data, SequenceData) and data.labels is None:
+            self.prompts_for(data)  # a mistake is told now, not at the first showing
+        if trainer.is_global_zero and trainer.logger is not None and folder is not None:
+            self._folder = Path(folder)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        update = trainer.global_step
-        if self.every_n_steps and update % self.every_n_steps == 0 and update != self._shown_update:
+        if self.every_n_steps and trainer.global_step % self.every_n_steps == 0:
             self._show(trainer, pl_module)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.at_validation and not trainer.sanity_checking and trainer.state.fn == "fit":
+            self._show(trainer, pl_module, told=False)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.global_step != self._shown_update:
-            self._show(trainer, pl_module)
+        self._show(trainer, pl_module)
 
-    def _show(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def _show(self, trainer: pl.Trainer, pl_module: pl.LightningModule, told: bool = True) -> None:
+        """Draw samples, once an update, and put them everywhere; in the terminal where they are to be ``told``."""
         assert isinstance(pl_module, SequenceSystem)
-        self._shown_update = trainer.global_step
         if not trainer.is_global_zero or pl_module.labels is not None:
             return
+        if self._shown_update != trainer.global_step:
+            self._shown_update, self._showing = trainer.global_step, None
+            with safely("samples"):
+                showing = self._drawn(trainer, pl_module)
+                if self._folder is not None:
+                    sample_files.write(self._folder, showing)
+                for logger in trainer.loggers:
+                    sample_loggers.send(logger, showing)
+                self._showing = showing._replace(rendered=())
+        if told and self._showing is not None and self._told_update != trainer.global_step:
+            self._told_update = trainer.global_step
+            with safely("samples in the terminal"):
+                sample_terminal.show(self._showing)
+
+    def _drawn(self, trainer: pl.Trainer, system: SequenceSystem) -> Showing:
         data = trainer.datamodule  # type: ignore[attr-defined]
-        with averaged(trainer, pl_module):
-            samples = generate(
-                pl_module.model,
-                pl_module.vocabulary,
-                self.prompts_for(data) if isinstance(data, SequenceData) else self.prompts or [""],
-                self.temperatures,
-                n=self.n,
+        own = isinstance(data, SequenceData)
+        prompts = self.prompts_for(data) if own else self.prompts or [""]
+        samples = self.draw(trainer, system, prompts, self.temperatures, self.n)
+        notes: list[list[str]] = [[] for _ in samples]
+        rendered = []
+        if own:
+            with safely("copies in samples"):
+                notes = self.corpus(data).notes([sample.text for sample in samples])
+            for place, tag in self._places(len(samples)):
+                with safely("what the dataset makes of samples"):
+                    rendering = data.dataset.render(samples[place].text)
+                    notes[place] += list(rendering.remarks)[:REMARKS]
+                    rendered.append(Rendered(tag, rendering))
+        return Showing(trainer.global_step, trainer.current_epoch, self.temperatures, self.n, samples, notes, rendered)
+
+    def _places(self, count: int) -> Iterator[tuple[int, str]]:
+        """Of so many samples those to look at and listen to, the first of a prompt and temperature, with their tags."""
+        for number, place in enumerate(range(0, count, self.n)[:RENDERED]):
+            prompt, heat = divmod(number, len(self.temperatures))
+            yield place, f"samples/{tag_of(self.temperatures[heat])}/prompt_{prompt + 1}"
+
+    def draw(
+        self, trainer: pl.Trainer, system: SequenceSystem, prompts: Sequence[str], heats: Sequence[float], n: int
+    ) -> list[Sample]:
+        """``n`` samples of each prompt and temperature, of the averaged weights where there are any."""
+        with averaged(trainer, system):
+            return generate(
+                system.model,
+                system.vocabulary,
+                prompts,
+                heats,
+                n=n,
                 length=self.length,
                 top_k=self.top_k,
                 seed=self.seed,
-                token_counts=pl_module.token_counts,
+                token_counts=system.token_counts,
             )
-        self._print(samples, trainer.global_step)
-        self._write(samples, trainer.global_step, trainer.current_epoch)
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                self._log(logger, samples, trainer.global_step)
 
-    def _print(self, samples: Sequence[Sample], step: int) -> None:
-        console = rich.get_console()
-        if not console.is_terminal:
-            for sample in samples:
-                text = markup.plain(sample.text)
-                print(f"update {step} T={sample.temperature:.2f} {sample.prompt!r}: {text}", flush=True)
-            return
-        grid = Table(title=f"update {step:,}", title_justify="left")
-        for word in self._header():
-            grid.add_column(word, overflow="fold")
-        for row in self._rows(samples):
-            grid.add_row(*(Text(markup.plain(cell)) for cell in row))
-        console.print(grid)
-
-    def _write(self, samples: Sequence[Sample], step: int, epoch: int) -> None:
-        if self._file is None:
-            return
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        with self._file.open("a", encoding="utf-8") as file:
-            for sample in samples:
-                file.write(json.dumps({"step": step, "epoch": epoch, **sample._asdict()}) + "\n")
-
-    def _log(self, logger: TensorBoardLogger, samples: Sequence[Sample], step: int) -> None:
-        board = logger.experiment
-        for temperature in self.temperatures:
-            own = [markup.fenced(sample.text) for sample in samples if sample.temperature == temperature]
-            board.add_text(f"samples/T={temperature:.2f}", "\n\n".join(own), step)
-        board.add_text("samples/table", markup.table(self._header(), self._rows(samples)), step)
-
-    def _header(self) -> list[str]:
-        return ["prompt", *(f"T={temperature:.2f}" for temperature in self.temperatures)]
-
-    def _rows(self, samples: Sequence[Sample]) -> list[list[str]]:
-        """Prompt by prompt, ``n`` rows each, the temperatures side by side."""
-        block = len(self.temperatures) * self.n
-        return [
-            [samples[start].prompt, *(sample.text for sample in samples[start + i : start + block : self.n])]
-            for start in range(0, len(samples), block)
-            for i in range(self.n)
-        ]
+    def corpus(self, data: SequenceData) -> Corpus:
+        """What samples are compared with, read when it is first asked for."""
+        if self._corpus is None:
+            self._corpus = Corpus(data, self.copies_up_to, self.length)
+        return self._corpus

@@ -1,6 +1,7 @@
 """What simple models reach, beside the curves."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -39,13 +40,15 @@ class Yardsticks(Callback):
         found = ngram.yardsticks(data.store, data.parts, data.dataset.layout == "stream")
         for logger in boards:
             for name, nats in found.rows.items():
-                _write(Path(logger.log_dir) / "yardsticks" / name, found, nats, last)
+                bits = found.bits_per_character(nats)
+                values = {"val/loss": nats} | ({} if bits is None else {"val/bpc": bits})
+                level_lines(logger, name, values, last)
 
 
-def _write(folder: Path, found: ngram.Yardsticks, nats: float, last: int) -> None:
-    bits = found.bits_per_character(nats)
-    with SummaryWriter(str(folder)) as board:
-        for update in (0, last):
-            board.add_scalar("val/loss", nats, update)
-            if bits is not None:
-                board.add_scalar("val/bpc", bits, update)
+def level_lines(logger: TensorBoardLogger, name: str, values: Mapping[str, float], last: int) -> None:
+    """Draw a level line a tag, from update 0 to the last, in a run of its own within the run folder, so that it stands
+    in the chart of the run's own values of that tag."""
+    with SummaryWriter(str(Path(logger.log_dir) / "yardsticks" / name)) as board:
+        for tag, value in values.items():
+            for update in (0, last):
+                board.add_scalar(tag, value, update)

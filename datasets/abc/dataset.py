@@ -8,8 +8,16 @@ from typing import Literal
 
 from ...data import TextDataset, fetch, files
 from ...errors import UserError
-from ...types import Document
+from ...types import Document, Grammar, Rendering
+from .checker import REQUIRED, check, shares
+from .grammar import TuneGrammar
+from .midi import to_midi
 from .notation import TransposeError, music, transpose
+from .performance import perform, tempo
+from .piano_roll import draw, stacked
+from .reader import read
+from .score import engrave, missing_extra
+from .synthesis import SAMPLE_RATE, synthesise
 from .tunes import Tune, read_tunes, without
 
 VERSION = 3
@@ -30,6 +38,9 @@ LETTERS = frozenset("ABCDFGHIKLMNOPQRSTUVWXZmrsw")
 """Fields of the ABC music standard 2.1, section 3."""
 
 FARTHEST = 12
+
+REMARKS = 20
+"""On one tune; a model that has not learned yet makes a mistake at every character."""
 
 
 class Abc(TextDataset):
@@ -71,6 +82,7 @@ class Abc(TextDataset):
                 raise UserError(f"transpose: {semitones} semitones; -{FARTHEST} to {FARTHEST} are possible, and not 0")
         self.source, self.path, self.encoding = source, path, encoding if path else "utf-8"
         self.drop, self.semitones = frozenset(drop_headers or ()), sorted(set(transpose or ()))
+        self.told = False
         begin = [line for line in ("X:1", "T:") if line[0] not in self.drop]
         self.prompts = ("",) if path or not begin else ("", "\n".join(begin))
 
@@ -95,6 +107,46 @@ class Abc(TextDataset):
             pass
         return notes
 
+    def judge(self, texts: Sequence[str]) -> dict[str, float]:
+        """Shares of the tunes with a complete ``header``, of which all ``parses``, without a wrong bar (``bars``), with
+        a proper end (``ends``), that stay ``in_key``, and that are ``valid``: all of it. See ``checker.check``."""
+        return shares(texts, self._required)
+
+    def render(self, text: str) -> Rendering:
+        """How a tune looks and sounds, whatever the text is: a piano roll, with the engraved score above it where the
+        extra ``lightseq-rnn[score]`` is installed; the sound of its first half minute; a MIDI file of all of it, and
+        the tune as other programs open it, with an ``X:``. The remarks say what is wrong with it, and the first time
+        that the extra is missing."""
+        tune, problems = read(text), check(text, self._required)
+        whole = text if "X" in tune.fields else f"X:1\n{text}"
+        files = {".abc": f"{whole}\n".encode("utf-8", "replace")}
+        remarks = [f"line {problem.line}, column {problem.column}: {problem.reason}" for problem in problems[:REMARKS]]
+        if len(problems) > REMARKS:
+            remarks.append(f"and {len(problems) - REMARKS:,} more")
+        played = perform(tune)
+        if not played:
+            return Rendering(files=files, remarks=[*remarks, "there is nothing to play: no note was found"])
+        if not self.told and (missing := missing_extra()):
+            remarks.append(missing)
+            self.told = True
+        score = engrave(whole)
+        roll = draw(tune.bars, {(problem.line, problem.column) for problem in problems if problem.kind == "bar"})
+        return Rendering(
+            image=roll if score is None else stacked(score, roll),
+            audio=synthesise(played),
+            sample_rate=SAMPLE_RATE,
+            files={".mid": to_midi(played, tempo(tune)), **files},
+            remarks=remarks,
+        )
+
+    def grammar(self, tokens: Sequence[str]) -> Grammar:
+        """Of tunes that ``judge`` finds valid: with the header fields that are not dropped, and bars that add up.
+
+        Raises:
+            UserError: These characters do not suffice for a tune.
+        """
+        return TuneGrammar(tokens, self.drop)
+
     def _documents(self, notes: list[str]) -> Iterator[Document]:
         """The documents; what there is to say about them is appended to the notes."""
         tunes = list(self._tunes(notes))
@@ -107,6 +159,11 @@ class Abc(TextDataset):
                     notes.append(f"{tune.file}, line {tune.line}: not transposed by {semitones} semitones: {reason}")
                 else:
                     yield Document(without(text, self.drop), group=group, augmented=True)
+
+    @property
+    def _required(self) -> list[str]:
+        """Fields that a tune of this dataset has to have."""
+        return [letter for letter in REQUIRED if letter not in self.drop]
 
     @property
     def _numbered(self) -> bool:

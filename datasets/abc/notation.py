@@ -104,14 +104,34 @@ def music(tune: str) -> str:
         for match in TOKEN.finditer(re.sub(r"\{[^}]*\}", "", line)):
             token = match[0]
             if match.lastgroup == "note":
-                place = _place(match["letter"], match["octave"])
-                first = place if first is None else first
-                parts.append(f" {place - first} ")
+                letters = place(match["letter"], match["octave"])
+                first = letters if first is None else first
+                parts.append(f" {letters - first} ")
             elif token in "|:":
                 parts.append("|")
             elif token in "0123456789/<>z":
                 parts.append(token)
     return re.sub(r"/2(?!\d)", "/", re.sub(r"\|+", "|", "".join(parts))).strip("|")
+
+
+def signature(key: str) -> int | None:
+    """Sharps of a key signature, flats being negative: ``D dorian`` has 0; None where the key is not understood, or
+    has more than seven."""
+    match = KEY.fullmatch(" ".join(key.split()))  # a long run of spaces would cost its square
+    if match is None:
+        return None
+    sharps = FIFTHS.index(match["tonic"]) - 1 + 7 * SIGNS[match["sign"]] + MODES[(match["mode"] or "maj").lower()]
+    return sharps if abs(sharps) <= 7 else None
+
+
+def place(letter: str, octave: str) -> int:
+    """Letters above the C below the treble staff, which ABC writes ``C``."""
+    return LETTERS.index(letter.upper()) + 7 * (letter.islower() + octave.count("'") - octave.count(","))
+
+
+def alteration(place: int, sharps: int) -> int:
+    """Semitones by which a key signature alters a letter."""
+    return (sharps - FIFTHS.index(LETTERS[place % 7]) + 6) // 7
 
 
 def _move_line(line: str, shift: Shift, semitones: int) -> tuple[str, Shift]:
@@ -120,7 +140,7 @@ def _move_line(line: str, shift: Shift, semitones: int) -> tuple[str, Shift]:
     for match in TOKEN.finditer(line):
         token = match[0]
         if match.lastgroup == "note":
-            token = _move_note(match["mark"], _place(match["letter"], match["octave"]), shift)
+            token = _move_note(match["mark"], place(match["letter"], match["octave"]), shift)
         elif match.lastgroup == "text":
             token = f'"{_move_chords(match["text"], shift)}"'
         elif match.lastgroup == "key":
@@ -138,13 +158,12 @@ def _move_key(value: str, semitones: int) -> tuple[str, Shift]:
 
     Up by one fifth is seven semitones, four letters, and one sharp more.
     """
-    key = KEY.fullmatch(value)
+    key, sharps = KEY.fullmatch(value), signature(value)
     if key is None:
         raise TransposeError(f"the key {value.strip()!r} is not understood")
-    tonic, sign = LETTERS.index(key["tonic"]), SIGNS[key["sign"]]
-    sharps = FIFTHS.index(key["tonic"]) - 1 + 7 * sign + MODES[(key["mode"] or "maj").lower()]
-    if abs(sharps) > 7:
+    if sharps is None:
         raise TransposeError(f"the key {value.strip()!r} has more than seven sharps or flats")
+    tonic, sign = LETTERS.index(key["tonic"]), SIGNS[key["sign"]]
     ways = (fifths for fifths in range(-13, 14) if (semitones - 7 * fifths) % 12 == 0)
     fifths = min(ways, key=lambda fifths: (abs(sharps + fifths), abs(fifths)))
     shift = Shift(sharps, sharps + fifths, 4 * fifths + 7 * ((semitones - 7 * fifths) // 12))
@@ -157,10 +176,10 @@ def _move_note(mark: str, place: int, shift: Shift) -> str:
     if mark:
         if mark not in ACCIDENTALS:
             raise TransposeError(f"an accidental {mark!r}")
-        alteration = ACCIDENTALS[mark] - _alteration(place, shift.old) + _alteration(moved, shift.new)
-        if alteration not in MARKS:
+        altered = ACCIDENTALS[mark] - alteration(place, shift.old) + alteration(moved, shift.new)
+        if altered not in MARKS:
             raise TransposeError("a note would need a triple accidental")
-        mark = MARKS[alteration]
+        mark = MARKS[altered]
     octave, letter = divmod(moved, 7)
     name = LETTERS[letter].lower() + "'" * (octave - 1) if octave > 0 else LETTERS[letter] + "," * -octave
     return mark + name
@@ -184,20 +203,10 @@ def _move_name(name: str, shift: Shift) -> str:
     return root.lower() if name[0].islower() else root
 
 
-def _move_root(letter: int, alteration: int, shift: Shift) -> str:
+def _move_root(letter: int, sign: int, shift: Shift) -> str:
     """A tonic or the root of a chord; one that would need a double accidental gets its plain name."""
     moved = letter + shift.letters
-    alteration += _alteration(moved, shift.new) - _alteration(letter, shift.old)
-    if abs(alteration) > 1:
-        return ROOTS[(SEMITONES[moved % 7] + alteration) % 12]
-    return LETTERS[moved % 7] + {-1: "b", 0: "", 1: "#"}[alteration]
-
-
-def _place(letter: str, octave: str) -> int:
-    """Letters above the C below the treble staff, which ABC writes ``C``."""
-    return LETTERS.index(letter.upper()) + 7 * (letter.islower() + octave.count("'") - octave.count(","))
-
-
-def _alteration(place: int, sharps: int) -> int:
-    """Semitones by which a key signature alters a letter."""
-    return (sharps - FIFTHS.index(LETTERS[place % 7]) + 6) // 7
+    altered = sign + alteration(moved, shift.new) - alteration(letter, shift.old)
+    if abs(altered) > 1:
+        return ROOTS[(SEMITONES[moved % 7] + altered) % 12]
+    return LETTERS[moved % 7] + {-1: "b", 0: "", 1: "#"}[altered]

@@ -6,9 +6,11 @@ from typing import Any
 from pytorch_lightning import Callback
 from pytorch_lightning.callbacks import ModelCheckpoint
 
+from ..callbacks.board_layout import BoardLayout
 from ..callbacks.confusion import ConfusionMatrix
 from ..callbacks.early_stopping import StopEarly
 from ..callbacks.results import Results
+from ..callbacks.sample_quality import SampleQuality
 from ..callbacks.throughput import Throughput
 from ..callbacks.yardsticks import Yardsticks
 
@@ -27,7 +29,8 @@ def house_callbacks(
     trainer, averaging, patience = settings["trainer"], settings["averaging"], settings["early_stopping"]
     validates = trainer["limit_val_batches"] != 0
     house: list[Callback] = [averaging] * (averaging.decay > 0)  # before what looks at the weights
-    house += [Throughput(), Yardsticks(), settings["sampling"], results]
+    house += [Throughput(), Yardsticks(), settings["sampling"], SampleQuality(settings["sampling"]), results]
+    house += [settings["inside"], BoardLayout(results)]
     house += [ConfusionMatrix()] * labelled
     if patience and validates:
         house.append(StopEarly(int(patience)))

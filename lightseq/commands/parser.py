@@ -8,6 +8,7 @@ from pytorch_lightning.cli import LightningArgumentParser
 
 from .. import config, registry
 from ..callbacks.averaging import AveragedWeights
+from ..callbacks.inside import Inside
 from ..callbacks.sample_text import SampleText
 from ..config import Settings
 from ..errors import UserError, explain
@@ -50,6 +51,7 @@ class SettingsParser(LightningArgumentParser):
 def add_house_arguments(parser: LightningArgumentParser) -> None:
     """The house's own callbacks, which a list of callbacks in a configuration cannot drop, and the links."""
     parser.add_lightning_class_args(SampleText, "sampling")
+    parser.add_lightning_class_args(Inside, "inside")
     parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
     parser.add_lightning_class_args(AveragedWeights, "averaging")
     parser.add_argument(

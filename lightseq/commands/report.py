@@ -78,7 +78,7 @@ def print_results(
             print(f"\ncheckpoint: {path}")
         return
     folder = _shown(folder)
-    record = "samples.jsonl, " if language_model else ""
+    record = "samples.md, samples.jsonl, " if language_model else ""
     print(f"\nin {folder}: config.yaml, hparams.yaml, results.json, checkpoints/, {record}TensorBoard events")
     if path:
         print("next:")
@@ -86,8 +86,7 @@ def print_results(
             print(f"  lightseq sample {shlex.quote(folder)} --temperature 0.5,0.8,1.0 --n 5")
         else:
             print(f"  lightseq predict --ckpt_path {shlex.quote(folder)}")
-        kept = "text=1000" if language_model else "images=100"
-        print(f"  tensorboard --logdir {shlex.quote(str(Path(folder).parent.parent))} --samples_per_plugin {kept}")
+        print(f"  lightseq board {shlex.quote(folder)}")
 
 
 def print_values(parts: Sequence[Mapping[str, float]]) -> None:

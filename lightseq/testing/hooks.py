@@ -1,5 +1,6 @@
 """The contract of a dataset's hooks: what they return is data, whatever a model writes."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -71,3 +72,14 @@ def _check_rendering(rendering: Any) -> None:
         assert (np.abs(audio) <= 1).all(), "audio is between -1 and 1"
         fits = type(rendering.sample_rate) is int and rendering.sample_rate > 0
         assert fits, f"audio has a sample_rate in hertz, a whole number, not {rendering.sample_rate!r}"
+    assert isinstance(rendering.files, Mapping), (
+        f"files are bytes by the end of their name, not {rendering.files!r:.80}"
+    )
+    for end, content in rendering.files.items():
+        named = type(end) is str and re.fullmatch(r"\.\w+", end)
+        assert named, f"files are named by the end of their name, like .mid, not {end!r:.80}"
+        assert type(content) is bytes, f"the file {end} is bytes, not {type(content).__name__}"
+    lines = type(rendering.remarks) in (list, tuple) and all(
+        type(remark) is str and "\n" not in remark for remark in rendering.remarks
+    )
+    assert lines, f"remarks are a list or a tuple of strings of one line each, not {rendering.remarks!r:.80}"

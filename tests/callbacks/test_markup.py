@@ -25,6 +25,14 @@ def test_a_fence_is_longer_than_any_in_the_text(text: str) -> None:
     assert set(lines[0]) == {"~"}
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("<b>a\n*b*", "`<b>a *b*`"), ("a `b` c", "`` a `b` c ``"), ("``", "``` `` ```"), ("\x1b", "`\ufffd`")],
+)
+def test_code_within_a_line_has_more_backticks_around_it_than_in_it(text: str, shown: str) -> None:
+    assert markup.code(text) == shown
+
+
 def test_a_table_keeps_line_breaks_and_makes_markup_inert() -> None:
     table = markup.table(["T=0.50"], [['<img src="http://127.0.0.1/x">'], ["X:1\n\nK:D"], ["![x](http://127.0.0.1/)"]])
     assert "<img" not in table

@@ -1,0 +1,64 @@
+"""Fixed texts, and what a model makes of them."""
+
+import numpy as np
+import pytest
+import torch
+from lightseq.callbacks.excerpts import beginning, choose, read, traces
+
+from lightseq.data import SequenceData
+from lightseq.system import SequenceSystem
+
+
+def test_whole_documents_until_there_are_enough() -> None:
+    data = SequenceData("dinos")
+    for count, length, documents in ((2, 40, 4), (6, 40, 6), (1, 1, 1)):
+        found = choose(data, count, length)
+        assert len(found) == documents
+        for one, document in zip(found, data.parts["val"], strict=False):
+            ids = data.store.tokens[data.store.offsets[document] : data.store.offsets[document + 1]].tolist()
+            assert one.names == [*(data.vocabulary[i] for i in ids), "end"][:length]
+            assert one.targets.tolist() == [*ids, 0][:length]
+            assert one.tokens.tolist() == [0, *ids][:length]
+    assert len(beginning(choose(data, 6, 40), 40)) == 3
+
+
+def test_stretches_of_a_stream_begin_evenly(alphabet: str) -> None:
+    data = SequenceData(alphabet)
+    part = data.parts["val"]
+    first, last = choose(data, 2, 40)
+    assert first.tokens.tolist() == part[:40].tolist()
+    assert last.targets.tolist() == part[-40:].tolist()
+    assert len(choose(data, 2, 10_000)) == 1
+
+
+def test_bits_are_those_of_the_model(vowels: str) -> None:
+    data = SequenceData(vowels)
+    torch.manual_seed(0)
+    system = SequenceSystem(data.vocabulary, data.labels, embedding_size=3, hidden_size=4).eval()
+    torch.nn.init.normal_(system.model.head.weight)
+    one = choose(data, 1, 4)[0]
+    (reading,) = read(system.model, [one], system.vocabulary, labelled=True)
+    chances = system.model(one.tokens[None])[0][0].softmax(-1).detach()
+    assert one.names[0] == "start"
+    assert np.isnan(reading.bits[0])
+    assert reading.candidates == []
+    expected = [-float(chances[t, one.targets[t]].log2()) for t in (1, 2, 3)]
+    assert reading.bits[1:] == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_likeliest_come_first_and_padding_changes_nothing() -> None:
+    data = SequenceData("dinos")
+    torch.manual_seed(0)
+    system = SequenceSystem(data.vocabulary, embedding_size=3, hidden_size=4).eval()
+    torch.nn.init.normal_(system.model.head.weight)
+    found = choose(data, 2, 20)
+    together = read(system.model, found, system.vocabulary, labelled=False)
+    internals = traces(system.model, found)
+    for one, reading, inner in zip(found, together, internals, strict=True):
+        (alone,) = read(system.model, [one], system.vocabulary, labelled=False)
+        assert reading.bits == pytest.approx(alone.bits, rel=1e-4)
+        logits = system.model(one.tokens[None])[0][0]
+        best = [data.vocabulary[i] or "end" for i in logits.argmax(-1).tolist()]
+        assert [step[0][0] for step in reading.candidates] == best
+        assert all(step[0][1] >= step[1][1] >= step[2][1] for step in reading.candidates)
+        assert inner["forget"].shape == (len(one.names), 1, 4)
