@@ -40,6 +40,7 @@ def tune(body: str, header: str = HEADER) -> list[tuple[int, int, str, str]]:
         f"{HEADER}G2|{FULL}||A4|{FULL}|]d4|{FULL}",
         f"{HEADER}{FULL}G4:|A4|{FULL}G4||",
         f"{HEADER}{FULL}G4|1 G4|{FULL}G2:|2 A4|{FULL}|",
+        f"{HEADER}|:{FULL}{FULL[:-1]}:||{FULL}{FULL}",
         f"{HEADER}|:{FULL}{FULL[:-1]}::{FULL}{FULL[:-1]}:|",
     ],
 )

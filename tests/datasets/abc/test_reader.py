@@ -194,7 +194,7 @@ def test_an_ending_within_a_bar_begins_another() -> None:
 
 
 def test_ties() -> None:
-    music = only("A-A [Ac]-[Ac] [A-c]2-|z")
+    music = only("A-A [Ac]-[Ac] [A-c]2|z")
     assert [note.tied for bar in music.bars for note in bar.notes] == [True, False, True, False, True, False]
 
 
