@@ -78,7 +78,8 @@ def print_results(
             print(f"\ncheckpoint: {path}")
         return
     folder = _shown(folder)
-    record = "samples.md, samples.jsonl, " if language_model else ""
+    records = ("samples.md", "samples.jsonl", "memory.json")
+    record = "".join(f"{name}, " for name in records if Path(folder, name).is_file())
     print(f"\nin {folder}: config.yaml, hparams.yaml, results.json, checkpoints/, {record}TensorBoard events")
     if path:
         print("next:")
@@ -86,6 +87,7 @@ def print_results(
             print(f"  lightseq sample {shlex.quote(folder)} --temperature 0.5,0.8,1.0 --n 5")
         else:
             print(f"  lightseq predict --ckpt_path {shlex.quote(folder)}")
+        print(f"  lightseq inspect {shlex.quote(folder)} --html inside.html")
         print(f"  lightseq board {shlex.quote(folder)}")
 
 

@@ -117,6 +117,7 @@ def test_valid_tunes_may_be_written(tune: str, rules: TuneGrammar) -> None:
         (f"{JIG}def fed|[1def fed:|[", "1"),
         (f"{REEL}(3ab", "|:"),
         (f"{REEL}(3abc", "><"),
+        (f"{REEL}(3abc/", " |d"),
         (f"{REEL}a>b", "><2"),
         (f"{REEL}a2>", "|\n"),
         (f"{REEL}z", "-,'"),
@@ -175,6 +176,19 @@ def test_a_tune_with_many_foreign_notes_goes_on_until_they_are_few(rules: TuneGr
     altered = f"{REEL}dcba gfed|dcba gfed|dcba gfed|dcba gfed|^d^g=c"
     assert not allowed(altered, rules).intersection("^_=")
     assert "^" in allowed(f"{altered}z5|", rules)
+
+
+def test_foreign_notes_wait_until_few_enough_are_made_up_for(rules: TuneGrammar) -> None:
+    assert "^" in allowed(f"{REEL}{'d4 ^d4|' * 4}d4", rules)
+    assert "^" not in allowed(f"{REEL}{'d4 ^d4|' * 5}d4", rules)
+
+
+@pytest.mark.parametrize("left", range(20, 60))
+def test_a_line_ends_only_where_the_next_has_room_for_what_is_owed(left: int, rules: TuneGrammar) -> None:
+    text = f"{REEL}d4 ^d4|d8|"
+    if "!" in allowed(text, rules, left):
+        assert allowed(f"{text}!", rules, left - 1)
+        assert allowed(f"{text}!\n", rules, left - 2)
 
 
 def test_an_altered_letter_stays_foreign_until_the_bar_line(rules: TuneGrammar) -> None:
