@@ -20,7 +20,7 @@ from .notation import ACCIDENTALS, SEMITONES, alteration, place
 Part: TypeAlias = Header | Music
 
 KEPT = 10_000
-"""Places in tunes of which is remembered what may follow, about 8 kB each."""
+"""Places in tunes of which is remembered what may follow, about 5 kB each."""
 
 MOST_ALTERED = 3
 """Letters with an accidental in one bar; others are left, which are in the key."""
