@@ -1,6 +1,10 @@
-"""The README's pictures, taken of a real run in a real browser: python benchmarks/screenshots.py RUN [--text TEXT].
+"""The pictures in README and lessons, taken of real runs in a real browser.
 
-It starts the board by itself and writes the inspector's page. It needs chromium and chromedriver beside ``.[dev]``.
+    python benchmarks/screenshots.py --board runs/abc/version_0
+    python benchmarks/screenshots.py --inspect inspect runs/dinos/version_0 tyrannosaurus
+    python benchmarks/screenshots.py --gate lesson-gates runs/shakespeare/version_0 "traveller you"
+
+The board is started and the inspector's page written on the way. Chromium and chromedriver are needed with ``.[dev]``.
 """
 
 import argparse
@@ -40,26 +44,51 @@ return found.length > 0 && found.every(e => e.localName != "img" || e.naturalWid
 """
 
 
+UPDATE_BY_SPACE = """
+Array.from(document.querySelectorAll("#gate-tabs button")).find(tab => tab.textContent == "update").click();
+const sort = document.getElementById("sort");
+sort.value = Array.from(sort.options).find(option => option.textContent == "space").value;
+sort.dispatchEvent(new Event("change"));
+document.getElementById("gates").scrollIntoView();
+"""
+
+
 def main() -> None:
-    """Take all of them."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", help="a run folder")
-    parser.add_argument("--text", default="X:1\nT:The Traveller\nM:6/8\nL:1/8\nK:D Major\n", help="what is inspected")
+    """Take those that are asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--board", metavar="RUN", help="each of its tabs")
+    for part, what in (("inspect", "the page, from its top"), ("gate", "the update gate on it, sorted by spaces")):
+        parser.add_argument(f"--{part}", nargs=3, metavar=("NAME", "RUN", "TEXT"), help=what)
     arguments = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
     with browser() as chrome:
-        with board(arguments.run) as address:
-            for name, (tab, element) in SEEN.items():
-                chrome.get("about:blank")  # the address of a tab differs from another's in its fragment alone
-                chrome.get(f"{address}#{tab}")
-                WebDriverWait(chrome, 60).until(lambda page, e=element: page.execute_script(EVERYWHERE, e))
-                take(chrome, f"board_{name}")
-        with tempfile.TemporaryDirectory() as folder:
-            page = Path(folder) / "inspect.html"
-            lightseq = [sys.executable, "-m", "lightseq", "inspect", arguments.run]
-            subprocess.run([*lightseq, "--text", arguments.text, "--html", str(page)], check=True, stdout=sys.stderr)
-            chrome.get(page.as_uri())
-            take(chrome, "inspect")
+        if arguments.board:
+            take_board(chrome, arguments.board)
+        if arguments.inspect:
+            take_page(chrome, *arguments.inspect)
+        if arguments.gate:
+            take_page(chrome, *arguments.gate, UPDATE_BY_SPACE)
+
+
+def take_board(chrome: Chrome, run: str) -> None:
+    """A picture a tab."""
+    with board(run) as address:
+        for name, (tab, element) in SEEN.items():
+            chrome.get("about:blank")  # the address of a tab differs from another's in its fragment alone
+            chrome.get(f"{address}#{tab}")
+            WebDriverWait(chrome, 60).until(lambda page, e=element: page.execute_script(EVERYWHERE, e))
+            take(chrome, f"board_{name}")
+
+
+def take_page(chrome: Chrome, name: str, run: str, text: str, first: str = "") -> None:
+    """The inspector's page, after a script has changed what it shows."""
+    with tempfile.TemporaryDirectory() as folder:
+        page = Path(folder) / "inspect.html"
+        lightseq = [sys.executable, "-m", "lightseq", "inspect", run]
+        subprocess.run([*lightseq, "--text", text, "--html", str(page)], check=True, stdout=sys.stderr)
+        chrome.get(page.as_uri())
+        chrome.execute_script(first)
+        take(chrome, name)
 
 
 @contextmanager

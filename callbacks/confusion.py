@@ -13,6 +13,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from ..metrics import TokenMetrics
 from ..system import SequenceSystem
 from .drawing import BLUE, GAP, INK, LINE, RED, in_ascii, lettering
+from .safety import safely
 
 MOST = 200
 """Labels in a picture."""
@@ -36,11 +37,12 @@ class ConfusionMatrix(Callback):
         assert isinstance(pl_module, SequenceSystem)
         metric = pl_module.metrics[0]
         assert isinstance(metric, TokenMetrics)
-        boards = [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+        boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
         if boards and metric.matrix is not None and pl_module.labels is not None:
-            image = picture(metric.matrix.numpy(), pl_module.labels)
-            for board in boards:
-                board.add_image("val/confusion_matrix", image, trainer.global_step, dataformats="HWC")
+            with safely("the confusion matrix"):
+                image = picture(metric.matrix.numpy(), pl_module.labels)
+                for logger in boards:
+                    logger.experiment.add_image("val/confusion_matrix", image, trainer.global_step, dataformats="HWC")
 
 
 def picture(matrix: Array, labels: Sequence[str]) -> Array:

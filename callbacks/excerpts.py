@@ -46,9 +46,10 @@ class Reading(NamedTuple):
     names: list[str]
     """T, as the excerpt has them."""
     bits: Array
-    """(T,) -log2 p(target), NaN where nothing is scored."""
-    candidates: list[list[tuple[str, float]]]
-    """T, the likeliest tokens and their probabilities, the likeliest first; none of labels."""
+    """(T,) -log2 p(target), NaN where nothing is scored, and infinite where p is no number."""
+    candidates: list[list[tuple[str, float, bool]]]
+    """T, the likeliest tokens, the likeliest first, each with its probability and whether it is the one that came (a
+    name does not tell: accents are left out of it); none of labels."""
 
 
 def choose(data: SequenceData, count: int, length: int) -> list[Excerpt]:
@@ -89,16 +90,17 @@ def read(model: SequenceModel, excerpts: Sequence[Excerpt], vocabulary: Vocabula
     device = model.head.weight.device
     logits, _ = model(pad_sequence([one.tokens for one in excerpts], batch_first=True).to(device))
     readings = []
-    for row, one in zip(logits.float().log_softmax(-1).cpu(), excerpts, strict=True):
+    rows = logits.float().log_softmax(-1).nan_to_num(nan=-torch.inf, neginf=-torch.inf).cpu()
+    for row, one in zip(rows, excerpts, strict=True):
         chances = row[: len(one.names)]
         found = chances.gather(1, one.targets.clamp(min=0)[:, None]).squeeze(1)
         bits = np.where(one.targets == IGNORE_INDEX, np.nan, -found.numpy() / log(2))
-        candidates = list[list[tuple[str, float]]]()
+        candidates = list[list[tuple[str, float, bool]]]()
         if not labelled:
             best, ids = chances.topk(min(CANDIDATES, chances.shape[1]))
             candidates = [
-                [(_shown(vocabulary.tokens[i], i), p) for i, p in zip(*step, strict=True)]
-                for step in zip(ids.tolist(), best.exp().tolist(), strict=True)
+                [(_shown(vocabulary.tokens[i], i), p, i == came) for i, p in zip(own, likely, strict=True)]
+                for own, likely, came in zip(ids.tolist(), best.exp().tolist(), one.targets.tolist(), strict=True)
             ]
         readings.append(Reading(one.names, bits, candidates))
     return readings

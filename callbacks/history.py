@@ -1,6 +1,7 @@
 """What the history is worth to a model, measured when training ends."""
 
 import json
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch.utils.tensorboard import SummaryWriter
 from ..data import SequenceData, ngram
 from ..memory import HISTORIES, Memory, measure
 from ..model import SequenceModel
+from ..vocabulary import Vocabulary
 from . import curves
 from .drawing import add_picture
 from .excerpts import bounded
@@ -29,7 +31,8 @@ SAID = (8, 64, 256)
 
 def record(model: SequenceModel, data: SequenceData, trainer: pl.Trainer, folder: Path | None) -> None:
     """Measure on the validation split; print a line, write ``memory.json``, and put a picture and two curves, over
-    time steps and not updates, into TensorBoard (the run ``memory`` in the run's folder).
+    time steps and not updates, into TensorBoard (the run ``memory`` in the run's folder). Nothing of a network that has
+    diverged.
 
     Args:
         model: In eval mode.
@@ -37,8 +40,10 @@ def record(model: SequenceModel, data: SequenceData, trainer: pl.Trainer, folder
         trainer: Whose loggers are written to.
         folder: Of the run; None where nothing is logged.
     """
-    memory = measure(model, *texts(data))
-    print(line(memory, _unit(data)))
+    memory, unit = measure(model, *texts(data)), _unit(data)
+    if not isfinite(memory.loss):
+        return
+    print(line(memory, unit))
     if folder is None:
         return
     content = {"update": trainer.global_step, **memory._asdict()}
@@ -48,7 +53,7 @@ def record(model: SequenceModel, data: SequenceData, trainer: pl.Trainer, folder
     if not boards:
         return
     found = ngram.yardsticks(data.store, data.parts, data.dataset.layout == "stream")
-    drawn = {"from the last characters only": memory.by_history, "at this place of a document": memory.by_position}
+    drawn = {f"from the last {unit} only": memory.by_history, "at this place of a document": memory.by_position}
     levels = {"with all before it": memory.loss, f"{found.order}-gram": found.ngram}
     image = curves.picture({name: points for name, points in drawn.items() if points}, levels)
     for logger in boards:
@@ -89,4 +94,4 @@ def line(memory: Memory, unit: str) -> str:
 
 
 def _unit(data: SequenceData) -> str:
-    return "characters" if max(map(len, data.vocabulary)) <= 1 else "tokens"
+    return "characters" if set(Vocabulary(data.vocabulary).lengths) == {1} else "tokens"  # as bytes are not, nor words

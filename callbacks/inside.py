@@ -3,6 +3,7 @@
 from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
 import pytorch_lightning as pl
 from pytorch_lightning import Callback
 from pytorch_lightning.loggers import TensorBoardLogger
@@ -24,7 +25,8 @@ class Inside(Callback):
     At validations, in TensorBoard, two pictures: ``inside/surprisal``, what a few texts of the validation split cost
     character by character, and ``inside/gates``, the backbone's gates in the first of them; in every log
     ``inside/weight_norm/...``, of the embedding, each layer and the head. When training ends, of a language model: what
-    the history is worth to it (``memory.json`` in the run folder, a line in the terminal, ``inside/memory``).
+    the history is worth to it (``memory.json`` in the run folder, a line in the terminal, ``inside/memory``). Of a
+    network that has diverged, whose values are not finite, there are neither gates nor memory.
 
     Nothing is drawn at random, and the state is its own: training ends in the same weights with and without it.
 
@@ -94,7 +96,7 @@ class Inside(Callback):
             first = excerpts.beginning(texts, self.characters)
             with looking(trainer, system) as model:
                 traces = excerpts.traces(model, first)
-            if traces[0]:
+            if traces[0] and all(np.isfinite(values).all() for own in traces for values in own.values()):
                 heat = gates.picture(traces, [text.names for text in first])
                 for board in boards:
                     add_picture(board, "inside/gates", heat, trainer.global_step)

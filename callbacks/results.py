@@ -8,6 +8,8 @@ from time import perf_counter
 import pytorch_lightning as pl
 from pytorch_lightning import Callback
 
+from .safety import safely
+
 
 class Results(Callback):
     """Makes every run end with a validation, and records the best one.
@@ -61,6 +63,7 @@ class Results(Callback):
         seconds = perf_counter() - self._began
         record = {**self.best, "seconds": seconds, "precision": str(trainer.precision)}
         if folder is not None:
-            (Path(folder) / "results.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+            with safely("results.json"):
+                (Path(folder) / "results.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         if place := os.environ.get("LIGHTSEQ_RESULTS"):
             Path(place).write_text(json.dumps({**record, "folder": folder}), encoding="utf-8")

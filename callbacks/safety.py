@@ -14,7 +14,7 @@ LOGS = ("log_metrics", "log_hyperparams", "log_graph", "save", "after_save_check
 """What Lightning calls of a logger while it trains."""
 
 _told: set[str] = set()
-"""What has failed and been told of, in this process: a picture that fails at every showing is one warning."""
+"""What has failed and been told of, in this run: a picture that fails at every showing is one warning."""
 
 
 @contextmanager
@@ -34,8 +34,10 @@ def safely(what: str) -> Iterator[None]:
 
 
 def guard(loggers: Iterable[Logger]) -> None:
-    """From here on a logger that fails at what Lightning asks of it, a full disk or a folder that is gone, is one
-    warning. Its methods are replaced, each once, in the object alone."""
+    """A run begins: what failed in the one before it is told of again, and a logger that fails at what Lightning asks
+    of it, a full disk or a folder that is gone, is one warning. Its methods are replaced, each once, in the object
+    alone."""
+    _told.clear()
     for logger in loggers:
         for name in LOGS:
             method = getattr(logger, name)

@@ -5,10 +5,11 @@ import torch
 from PIL import Image
 from pytorch_lightning.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
+from ..types import Rendering
 from . import markup
 from .drawing import add_picture
 from .safety import safely
-from .showing import Rendered, Showing, tag_of
+from .showing import Showing, tag_of
 
 
 def send(logger: Logger, showing: Showing) -> None:
@@ -36,7 +37,7 @@ def _to_tensorboard(logger: TensorBoardLogger, showing: Showing) -> None:
                 add_picture(logger.experiment, tag, pixels, showing.update)
         if rendering.audio is not None:
             with safely("the samples' sound in TensorBoard"):
-                sound, rate = _sound(Rendered(tag, rendering))
+                sound, rate = _sound(tag, rendering)
                 board = logger.experiment  # which would show no sound under a tag that a picture has
                 board.add_audio(f"{tag}/sound", torch.from_numpy(sound)[None], showing.update, sample_rate=rate)
 
@@ -52,7 +53,7 @@ def _to_wandb(logger: WandbLogger, showing: Showing) -> None:
                 logger.log_image(tag, [_pixels(tag, rendering.image)], step=showing.update)
         if rendering.audio is not None:
             with safely("the samples' sound in Weights & Biases"):
-                sound, rate = _sound(Rendered(tag, rendering))
+                sound, rate = _sound(tag, rendering)
                 logger.log_audio(f"{tag}/sound", [sound], step=showing.update, sample_rate=[rate])
 
 
@@ -80,14 +81,13 @@ def _pixels(tag: str, image: object) -> "np.ndarray[tuple[int, ...], np.dtype[np
     return pixels
 
 
-def _sound(rendered: Rendered) -> "tuple[np.ndarray[tuple[int, ...], np.dtype[np.float32]], int]":
+def _sound(tag: str, rendering: Rendering) -> "tuple[np.ndarray[tuple[int, ...], np.dtype[np.float32]], int]":
     """A sound as it was promised, and its sample rate.
 
     Raises:
         ValueError: It is another thing.
     """
-    sound = np.asarray(rendered.rendering.audio, np.float32)
-    rate = rendered.rendering.sample_rate
+    sound, rate = np.asarray(rendering.audio, np.float32), rendering.sample_rate
     if rate is None or sound.ndim != 1 or len(sound) < 2 or not np.isfinite(sound).all():
-        raise ValueError(f"{rendered.tag}: a sound is a row of finite float32 with a sample rate")
+        raise ValueError(f"{tag}: a sound is a row of finite float32 with a sample rate")
     return np.clip(sound, -1, 1), rate

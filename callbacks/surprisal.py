@@ -47,7 +47,7 @@ def picture(readings: Sequence[Reading]) -> Image.Image:
 def _pitch(readings: Sequence[Reading]) -> int:
     """The width of a cell: of the widest word in any."""
     names = {name for reading in readings for name in reading.names}
-    others = {name for reading in readings for step in reading.candidates for name, _ in step}
+    others = {name for reading in readings for step in reading.candidates for name, *_ in step}
     return 2 + max(*(_letters(name).width for name in names), *(lettering(name, SMALL).width for name in others), 12)
 
 
@@ -73,8 +73,8 @@ def _cell(image: Image.Image, corner: tuple[int, int], pitch: int, reading: Read
     name, share = reading.names[step], _share(reading.bits[step])
     image.paste(mixed(WHITE, RED, share), (left, top, left + pitch - 1, top + CELL))
     _centred(image, _letters(name), WHITE if share > 0.6 else INK, left, top, pitch, CELL)
-    for number, (other, chance) in enumerate(reading.candidates[step] if reading.candidates else ()):
-        ink = BLUE if other == name else mixed(PALE, INK, chance**0.5)
+    for number, (other, chance, came) in enumerate(reading.candidates[step] if reading.candidates else ()):
+        ink = BLUE if came else mixed(PALE, INK, chance**0.5)
         low = top + CELL + number * LINE_HEIGHT
         _centred(image, lettering(other, SMALL), ink, left, low, pitch, LINE_HEIGHT)
 

@@ -11,6 +11,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from ..data import SequenceData, ngram
 from ..system import SequenceSystem
+from .safety import safely
 
 
 class Yardsticks(Callback):
@@ -42,7 +43,8 @@ class Yardsticks(Callback):
             for name, nats in found.rows.items():
                 bits = found.bits_per_character(nats)
                 values = {"val/loss": nats} | ({} if bits is None else {"val/bpc": bits})
-                level_lines(logger, name, values, last)
+                with safely("the yardsticks"):
+                    level_lines(logger, name, values, last)
 
 
 def level_lines(logger: TensorBoardLogger, name: str, values: Mapping[str, float], last: int) -> None:

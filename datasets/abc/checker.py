@@ -72,8 +72,8 @@ def may_be_short(bars: Sequence[Bar], i: int) -> bool:
     return not bars[i - 1].ending == bar.ending == bars[i + 1].ending
 
 
-def _header(text: Sequence[str], required: Collection[str]) -> Iterator[Problem]:
-    lines = header_lines(text)
+def _header(tune: Sequence[str], required: Collection[str]) -> Iterator[Problem]:
+    lines = header_lines(tune)
     letters = [line[0] for line in lines]
     for letter in REQUIRED:
         if letter in required and letter not in letters:

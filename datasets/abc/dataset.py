@@ -13,11 +13,11 @@ from .checker import REQUIRED, check, shares
 from .grammar import TuneGrammar
 from .midi import to_midi
 from .notation import TransposeError, music, transpose
-from .performance import perform, tempo
+from .performance import perform
 from .piano_roll import draw, stacked
 from .reader import read
 from .score import engrave, missing_extra
-from .synthesis import SAMPLE_RATE, synthesise
+from .synthesis import LONGEST, SAMPLE_RATE, synthesise
 from .tunes import Tune, read_tunes, without
 
 VERSION = 3
@@ -129,13 +129,16 @@ class Abc(TextDataset):
         if not self.told and (missing := missing_extra()):
             remarks.append(missing)
             self.told = True
+        sound = synthesise(played)
+        if not len(sound):
+            remarks.append(f"it begins with rests of more than {LONGEST:g} seconds: there is no sound of it")
         score = engrave(whole)
         roll = draw(tune.bars, {(problem.line, problem.column) for problem in problems if problem.kind == "bar"})
         return Rendering(
             image=roll if score is None else stacked(score, roll),
-            audio=synthesise(played),
-            sample_rate=SAMPLE_RATE,
-            files={".mid": to_midi(played, tempo(tune)), **files},
+            audio=sound if len(sound) else None,
+            sample_rate=SAMPLE_RATE if len(sound) else None,
+            files={".mid": to_midi(played, tune.beats), **files},
             remarks=remarks,
         )
 

@@ -1,7 +1,7 @@
 """Engraves tunes in a process of its own, since Verovio ends the whole process on some texts that are no tunes.
 
-``python -m lightseq.datasets.abc.engraver`` reads requests from standard input until there are no more, and answers
-each on standard output. A text that takes too long ends the process.
+Run as a file, it reads requests from standard input until there are no more, and answers each on standard output. A
+text that takes too long ends the process.
 """
 
 import faulthandler

@@ -23,7 +23,7 @@ def to_midi(played: Sequence[Played], beats: float) -> bytes:
 
     Args:
         played: The notes.
-        beats: Quarter notes a minute, 10 at the least. The notes sound as they are whatever it is, and with that of the
+        beats: Quarter notes a minute, 4 at the least. The notes sound as they are whatever it is, and with that of the
             tune they fall on the ticks exactly.
     """
     microseconds = round(60e6 / beats)

@@ -15,9 +15,6 @@ LONGEST = 600
 MOST = 10_000
 """Notes that are played."""
 
-SLOWEST, FASTEST = 10.0, 1_000.0
-"""Quarter notes a minute."""
-
 
 class Played(NamedTuple):
     """One note as it sounds."""
@@ -39,7 +36,7 @@ def perform(music: Music) -> tuple[Played, ...]:
     without its beginning goes back to the last sign or double bar line. What lies beyond ``LONGEST`` and ``MOST`` is
     left out.
     """
-    whole = 240 / tempo(music)
+    whole = 240 / music.beats
     played: list[Played] = []
     held: dict[int, int] = {}
     """Of each pitch that is tied over: where it stands in ``played``."""
@@ -64,11 +61,6 @@ def perform(music: Music) -> tuple[Played, ...]:
                     held[pitch] = place
         now += bar.length
     return tuple(played)
-
-
-def tempo(music: Music) -> float:
-    """Quarter notes a minute, what cannot be played brought to what can."""
-    return min(max(music.beats, SLOWEST), FASTEST)
 
 
 def order(bars: Sequence[Bar]) -> Iterator[int]:

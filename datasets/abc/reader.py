@@ -70,8 +70,6 @@ class Music(NamedTuple):
 
     fields: Mapping[str, str]
     """The first value of each letter in the header."""
-    unit: Fraction
-    """The unit note length of the header, in whole notes."""
     beats: float
     """Quarter notes a minute."""
     bars: tuple[Bar, ...]
@@ -88,7 +86,6 @@ def read(text: str) -> Music:
     header = header_lines(lines)
     fields = {line[0]: value_of(line) for line in reversed(header)}
     reader = _Reader(fields)
-    unit = reader.unit
     blank = 0
     for number, line in enumerate(lines[len(header) :], len(header) + 1):
         if not line.strip():
@@ -99,7 +96,7 @@ def read(text: str) -> Music:
         reader.read_line(number, line)
     reader.maker.end(len(lines), len(lines[-1]) + 1)
     problems = tuple(sorted(reader.problems))
-    return Music(MappingProxyType(fields), unit, read_beats(fields), tuple(reader.maker.bars), problems)
+    return Music(MappingProxyType(fields), read_beats(fields), tuple(reader.maker.bars), problems)
 
 
 class _Reader:

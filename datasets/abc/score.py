@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from . import engraver
 from .engraver import ANSWER, REQUEST
 from .notation import FIELD
 
@@ -26,7 +27,8 @@ PACKAGES = {"verovio": "verovio", "resvg_py": "resvg-py"}
 """What is imported, and how it is called where it is installed from."""
 
 SECONDS = 10.0
-"""After which a tune is given up, the start of the process included."""
+"""After which a tune is given up. The first one has to load the packages within them; a process that starts has its own
+time."""
 LONGEST = 4_000
 """Characters of a tune that is engraved."""
 
@@ -96,7 +98,7 @@ def _ask(text: bytes, seconds: float) -> bytes:
 @cache
 def _child(process: int) -> "Popen[bytes]":
     """The engraver of this process: a fork must not write into the pipe of another's."""
-    command = [sys.executable, "-m", f"{__package__}.engraver"]
+    command = [sys.executable, engraver.__file__]  # with -m it would take modules from the folder of the user, too
     # in a session of its own, so that the Ctrl-C that ends a training does not end it before the last showing
     child = Popen(command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, start_new_session=True)
     atexit.register(_end, child)

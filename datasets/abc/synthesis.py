@@ -8,7 +8,7 @@ import numpy.typing as npt
 from .performance import Played
 
 SAMPLE_RATE = 16_000
-"""Hertz: twice what the highest harmonic of the highest note of a fiddle needs."""
+"""Hertz: enough for the harmonics of every note up to ``f'``, of 1,397 hertz."""
 LONGEST = 30.0
 """Seconds of sound, of a tune that is longer its beginning: it is uncompressed where it is kept."""
 

@@ -13,8 +13,8 @@ from lightseq.types import Rendering
 class Bells(TextDataset):
     prompts = ("", "ab")
 
-    def __init__(self, fails: str = "") -> None:
-        self.fails = fails
+    def __init__(self, fails: str = "", layout: str = "documents") -> None:
+        self.fails, self.layout = fails, layout
 
     def documents(self):
         return ["ab" * (1 + n % 7) + "c" * (n // 7) for n in range(70)]

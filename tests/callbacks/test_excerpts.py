@@ -1,8 +1,12 @@
 """Fixed texts, and what a model makes of them."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
+from lightseq.callbacks import surprisal
+from lightseq.callbacks.drawing import RED
 from lightseq.callbacks.excerpts import beginning, choose, read, traces
 
 from lightseq.data import SequenceData
@@ -62,3 +66,34 @@ def test_the_likeliest_come_first_and_padding_changes_nothing() -> None:
         assert [step[0][0] for step in reading.candidates] == best
         assert all(step[0][1] >= step[1][1] >= step[2][1] for step in reading.candidates)
         assert inner["forget"].shape == (len(one.names), 1, 4)
+
+
+def test_the_one_that_came_is_known_by_more_than_its_name(plugin: Callable[..., None]) -> None:
+    code = """
+from lightseq.data import TextDataset
+
+class Accents(TextDataset):
+    def documents(self):
+        return ["e\\u00e9" * (1 + n) for n in range(30)]
+"""
+    plugin("accents", "lightseq.datasets", {"accents": "accents_plugin:Accents"}, code)
+    data = SequenceData("accents")
+    torch.manual_seed(0)
+    system = SequenceSystem(data.vocabulary, embedding_size=3, hidden_size=4).eval()
+    torch.nn.init.normal_(system.model.head.weight)
+    one, *_ = choose(data, 1, 2)
+    (reading,) = read(system.model, [one], system.vocabulary, labelled=False)
+    for bits, step in zip(reading.bits, reading.candidates, strict=True):
+        assert sorted(name for name, _, _ in step) == ["e", "e", "end"]
+        assert [chance for _, chance, came in step if came] == pytest.approx([2**-bits], rel=1e-5)
+
+
+def test_what_is_no_number_costs_infinitely_much() -> None:
+    data = SequenceData("dinos")
+    system = SequenceSystem(data.vocabulary, embedding_size=3, hidden_size=4).eval()
+    torch.nn.init.constant_(system.model.head.weight, torch.nan)
+    found = choose(data, 1, 20)
+    readings = read(system.model, found, system.vocabulary, labelled=False)
+    assert all(np.isposinf(reading.bits).all() for reading in readings)
+    cell = np.asarray(surprisal.picture(readings))
+    assert (cell == RED).all(-1).mean() > 0.05

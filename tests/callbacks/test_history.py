@@ -1,9 +1,11 @@
 """What is measured when training ends, and how it is said."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from lightseq.callbacks import curves
-from lightseq.callbacks.history import line, texts
+from lightseq.callbacks.history import _unit, line, texts
 
 from lightseq.data import SequenceData
 from lightseq.memory import Memory
@@ -37,3 +39,9 @@ def test_a_curve_goes_down_to_the_right_and_a_level_is_level() -> None:
 def test_a_loss_that_is_no_number_is_not_drawn() -> None:
     with pytest.raises(ValueError, match="finite"):
         curves.picture({"cut": {1: float("nan")}}, {})
+
+
+@pytest.mark.parametrize(("tokens", "unit"), [("characters", "characters"), ("bytes", "tokens"), ("words", "tokens")])
+def test_bytes_and_words_are_no_characters(own_folder: Path, tokens: str, unit: str) -> None:
+    (own_folder / "x.txt").write_text("na\u00efve\nnature\nnative\n" * 9, encoding="utf-8")
+    assert _unit(SequenceData("text", {"path": "x.txt", "by": "line", "tokens": tokens})) == unit

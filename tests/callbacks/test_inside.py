@@ -161,6 +161,23 @@ def test_a_part_that_fails_is_one_warning(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert board(tmp_path / "run/version_0").Tags()["images"] == ["inside/gates", "inside/memory"]
 
 
+def test_of_a_network_that_diverges_the_surprisal_alone_is_drawn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Warnings are errors, and none may come."""
+
+    class Diverge(pl.Callback):
+        def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
+            assert isinstance(pl_module, SequenceSystem)
+            torch.nn.init.constant_(pl_module.model.embedding.weight, torch.nan)
+
+    data, logger = SequenceData("dinos", batch_size=32), TensorBoardLogger(tmp_path, "run", 0)
+    trained(data, Diverge(), Inside(every_n_steps=0), logger=logger)
+    assert board(tmp_path / "run/version_0").Tags()["images"] == ["inside/surprisal"]
+    assert not (tmp_path / "run/version_0/memory.json").exists()
+    assert "memory" not in capsys.readouterr().out
+
+
 def test_other_loggers_have_the_norms_and_the_file(tmp_path: Path) -> None:
     data, results = SequenceData("dinos", batch_size=32), Results()
     trained(data, Inside(), BoardLayout(results), results, logger=CSVLogger(tmp_path, "run", 0))

@@ -13,6 +13,13 @@ from pytorch_lightning.loggers import CSVLogger
 
 Run = Callable[..., tuple[int, str, str]]
 FOLDER = Path("runs/bells/version_0")
+FILES = {
+    "results.json": "results.json",
+    "samples.jsonl": "samples.jsonl",
+    "samples.md": "samples.md",
+    "memory.json": "the measure of the memory",
+}
+"""What is written into the run folder, and how its failure is called."""
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +40,13 @@ def test_a_failure_is_one_warning_of_its_kind() -> None:
     fail("the sound")
     with pytest.warns(UserWarning, match="the picture"):
         fail("the picture")
+
+
+def test_a_run_tells_again_what_the_one_before_it_has_told() -> None:
+    for _ in range(2):
+        guard([])
+        with pytest.warns(UserWarning, match="the sound"), safely("the sound"):
+            raise OSError
 
 
 def test_what_the_user_wants_is_no_failure() -> None:
@@ -132,17 +146,19 @@ def test_a_failing_judge_does_not_end_a_run_that_is_chosen_by_it(run: Run, bells
 def test_files_that_cannot_be_written(run: Run, bells: str, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     class Spoil(pl.Callback):
         def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-            for name in ("samples.jsonl", "samples.md"):
+            for name in FILES:
                 place = Path(trainer.log_dir or "", name)
                 place.mkdir() if "folder" in how else place.symlink_to("/dev/full")
+            Path(trainer.log_dir or "", "yardsticks").touch()
 
     spoil(monkeypatch, Spoil())
     with pytest.warns(UserWarning, match="training goes on") as caught:
         status, _, err = run(f"fit --config {bells}")
     assert status == 0, err
     told = sorted(str(warning.message) for warning in caught if "training goes on" in str(warning.message))
-    assert [words.partition(":")[0] for words in told] == ["samples.jsonl", "samples.md"]
-    assert all(("Is a directory" if "folder" in how else "No space left on device") in words for words in told)
+    assert [words.partition(":")[0] for words in told] == [*FILES.values(), "the samples' yardsticks", "the yardsticks"]
+    assert all(("Is a directory" if "folder" in how else "No space left on device") in words for words in told[:4])
+    assert all("Not a directory" in words for words in told[4:])
     assert weights()
 
 

@@ -34,7 +34,7 @@ def test_the_more_bits_the_redder() -> None:
 
 
 def test_below_it_what_came_is_blue() -> None:
-    wrong, right = ([(name, 0.6), ("z", 0.3), ("y", 0.1)] for name in "qa")
+    wrong, right = ([("a", 0.6, came), ("z", 0.3, False), ("y", 0.1, False)] for came in (False, True))
     nowhere, there = (np.asarray(surprisal.picture([reading("a", [1], [step])])).astype(int) for step in (wrong, right))
     assert not (nowhere[..., 2] > nowhere[..., 0] + 40).any()
     assert (there[..., 2] > there[..., 0] + 40).any()

@@ -1,17 +1,12 @@
-import os
 import random
 import re
 from collections.abc import Sequence
-from functools import cache
-from pathlib import Path
 
 import pytest
 from lightseq.datasets.abc.checker import REQUIRED, check, may_be_short, shares
 from lightseq.datasets.abc.dataset import Abc
 from lightseq.datasets.abc.reader import Bar, read
-
-IRISH = Path(os.environ.get("LIGHTSEQ_DATA", ""), "irish.abc")
-needs_irish = pytest.mark.skipif(not IRISH.is_file(), reason="LIGHTSEQ_DATA has no irish.abc")
+from lightseq.datasets.abc.tunes import Tune
 
 HEADER = "X:1\nT:One\nM:4/4\nL:1/8\nK:G\n"
 GOOD = f"{HEADER}D|G4 B4|(3ABc d2 e2>f2|g8|d4 G3:|\n|:GA|B8|[1 c8|G4 G2:|[2 d8|G4 G2|]!"
@@ -234,17 +229,11 @@ MISPRINTS = [
 """Title, bar, kind. What is no bar is a letter that is no note; the bars lack notes, a bar line or a double one."""
 
 
-@cache
-def irish() -> list[str]:
-    return [str(document.tokens) for document in Abc().documents()]
-
-
-@needs_irish
-def test_the_irish_tunes_that_are_wrong() -> None:
+def test_the_irish_tunes_that_are_wrong(irish: list[Tune]) -> None:
     """A look at each shows that it is; abc2midi warns of the same bars."""
     found = [
         (text.split("\n")[1][2:], text.split("\n")[problem.line - 1][problem.column - 1 :].split("|")[0], problem.kind)
-        for text in irish()
+        for text in (tune.text for tune in irish)
         for problem in check(text)
         if problem.kind != "key"
     ]
@@ -269,12 +258,11 @@ def but_at_endings(bars: Sequence[Bar], i: int) -> bool:
     return may_be_short([bar._replace(ending="") for bar in bars], i)
 
 
-@needs_irish
-def test_how_many_irish_tunes_have_no_wrong_bar() -> None:
+def test_how_many_irish_tunes_have_no_wrong_bar(irish: list[Tune]) -> None:
     """By where a bar may be short. What is told of this file, 92.9 %, is next to the third."""
     right = dict.fromkeys([may_be_short, but_at_endings, at_repeats, exactly], 0)
-    for text in irish():
-        bars = read(text).bars
+    for tune in irish:
+        bars = read(tune.text).bars
         assert all(bar.metre is not None for bar in bars)
         differ = [i for i, bar in enumerate(bars) if bar.length != bar.metre]
         for short in right:
@@ -282,9 +270,9 @@ def test_how_many_irish_tunes_have_no_wrong_bar() -> None:
     assert list(right.values()) == [795, 780, 743, 202]
 
 
-@needs_irish
-def test_most_human_tunes_are_valid() -> None:
-    assert {name: round(100 * share, 2) for name, share in Abc().judge(irish()).items()} == {
+def test_most_human_tunes_are_valid(irish: list[Tune]) -> None:
+    judged = Abc().judge([tune.text for tune in irish])
+    assert {name: round(100 * share, 2) for name, share in judged.items()} == {
         "header": 100.0,
         "parses": 99.88,
         "bars": 98.88,

@@ -1,13 +1,8 @@
-import os
-from pathlib import Path
-
 import pytest
 from lightseq.datasets.abc.midi import PROGRAM, to_midi
-from lightseq.datasets.abc.performance import Played, perform, tempo
+from lightseq.datasets.abc.performance import Played, perform
 from lightseq.datasets.abc.reader import read
-from lightseq.datasets.abc.tunes import read_tunes
-
-IRISH = Path(os.environ.get("LIGHTSEQ_DATA", ""), "irish.abc")
+from lightseq.datasets.abc.tunes import Tune
 
 
 def test_the_bytes_are_those_of_the_specification() -> None:
@@ -65,15 +60,14 @@ def test_even_the_shortest_note_lasts_a_tick() -> None:
     assert [(note.time, note.duration) for note in notes] == [(960, 1)]
 
 
-@pytest.mark.skipif(not IRISH.is_file(), reason="LIGHTSEQ_DATA has no irish.abc")
-def test_the_irish_tunes_are_read_back() -> None:
+def test_the_irish_tunes_are_read_back(irish: list[Tune]) -> None:
     symusic = pytest.importorskip("symusic")
-    for tune in list(read_tunes(str(IRISH), "utf-8", []))[::100]:
+    for tune in irish[::100]:
         music = read(tune.text)
         played = perform(music)
-        score = symusic.Score.from_midi(to_midi(played, tempo(music)))
+        score = symusic.Score.from_midi(to_midi(played, music.beats))
         notes = sorted((note.time, note.pitch, note.duration) for note in score.tracks[0].notes)
-        ticks = 480 * tempo(music) / 60
+        ticks = 480 * music.beats / 60
         wanted = sorted((note.start * ticks, note.pitch, note.seconds * ticks) for note in played)
         assert len(notes) == len(wanted) > 50
         for note, other in zip(notes, wanted, strict=True):

@@ -55,6 +55,14 @@ def test_where_there_is_nothing_to_play_it_says_so(text: str) -> None:
     assert remarks[-1] == "there is nothing to play: no note was found"
 
 
+def test_a_tune_that_begins_with_long_rests_has_no_sound() -> None:
+    rendering = Abc().render(TUNE.replace("DEFG|ABcd", "Z8|Z8|Z8|Z8|DEFG|ABcd"))
+    assert rendering.image is not None
+    assert rendering.audio is rendering.sample_rate is None
+    assert set(rendering.files) == {".mid", ".abc"}
+    assert rendering.remarks[-1] == "it begins with rests of more than 30 seconds: there is no sound of it"
+
+
 def test_the_remarks_have_an_end() -> None:
     remarks = Abc().render(TUNE + "?" * 50).remarks
     assert len(remarks) == REMARKS + 1

@@ -8,11 +8,10 @@ from subprocess import DEVNULL, PIPE, Popen, run
 
 import numpy as np
 import pytest
-from lightseq.datasets.abc import score
+from lightseq.datasets.abc import engraver, score
 from lightseq.datasets.abc.score import engrave, missing_extra
-from lightseq.datasets.abc.tunes import read_tunes
+from lightseq.datasets.abc.tunes import Tune
 
-IRISH = Path(os.environ.get("LIGHTSEQ_DATA", ""), "irish.abc")
 engraved = pytest.mark.skipif(missing_extra() is not None, reason="the extra lightseq-rnn[score] is not installed")
 
 TUNE = "X:1\nT:a\nM:4/4\nL:1/4\nK:D\nDEFG|ABcd|]"
@@ -66,6 +65,15 @@ def test_the_engraver_stays_for_the_next_tune() -> None:
     engrave(TUNE)
     assert child() is first
     assert first.poll() is None
+
+
+@engraved
+@pytest.mark.parametrize("module", ["struct.py", "lightseq/__init__.py"])  # as in a checkout of an installed wheel
+def test_the_engraver_takes_no_modules_from_the_folder_in_which_it_starts(module: str, own_folder: Path) -> None:
+    score._end(child())
+    Path(own_folder, module).parent.mkdir(exist_ok=True)
+    Path(own_folder, module).write_text("raise SystemExit")
+    assert engrave(TUNE) is not None
 
 
 @engraved
@@ -148,9 +156,8 @@ def test_what_is_no_tune_has_no_score(text: str) -> None:
 
 
 @engraved
-@pytest.mark.skipif(not IRISH.is_file(), reason="LIGHTSEQ_DATA has no irish.abc")
-def test_the_irish_tunes_are_engraved() -> None:
-    for tune in list(read_tunes(str(IRISH), "utf-8", []))[::100]:
+def test_the_irish_tunes_are_engraved(irish: list[Tune]) -> None:
+    for tune in irish[::100]:
         assert engrave(tune.text) is not None, tune.text
 
 
@@ -169,7 +176,7 @@ class toolkit:
 def test_what_the_libraries_print_is_no_answer(own_folder: Path) -> None:
     for name, code in NOISY.items():
         Path(name).write_text(code)
-    command = [sys.executable, "-m", "lightseq.datasets.abc.engraver"]
+    command = [sys.executable, engraver.__file__]
     texts = ["K:Dé", "no tune", "", "K:A"]
     requests = b"".join(score.REQUEST.pack(60, len(text.encode())) + text.encode() for text in texts)
     places = os.pathsep.join([str(own_folder), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)

@@ -1,15 +1,11 @@
-import os
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 from lightseq.datasets.abc.performance import Played, perform
 from lightseq.datasets.abc.reader import read
 from lightseq.datasets.abc.synthesis import LONGEST, PEAK, RELEASE, SAMPLE_RATE, synthesise
-from lightseq.datasets.abc.tunes import read_tunes
-
-IRISH = Path(os.environ.get("LIGHTSEQ_DATA", ""), "irish.abc")
+from lightseq.datasets.abc.tunes import Tune
 
 
 def spectrum(sound: np.ndarray, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
@@ -95,9 +91,8 @@ def test_nothing_is_silence() -> None:
     assert synthesise([]).shape == synthesise([Played(40.0, 1.0, 60, 0)]).shape == (0,)
 
 
-@pytest.mark.skipif(not IRISH.is_file(), reason="LIGHTSEQ_DATA has no irish.abc")
-def test_the_irish_tunes_sound_as_they_are_written() -> None:
-    for tune in list(read_tunes(str(IRISH), "utf-8", []))[::200]:
+def test_the_irish_tunes_sound_as_they_are_written(irish: list[Tune]) -> None:
+    for tune in irish[::200]:
         played = perform(read(tune.text))
         sound = synthesise(played)
         assert 0.1 < np.sqrt((sound**2).mean()) < 0.4
