@@ -10,8 +10,6 @@ from typing import NamedTuple
 TUPLETS = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}
 """Notes, and in the time of how many; any other number is in the time of two, or of three in a compound metre."""
 
-COMPOUND = {Fraction(beats, 8) for beats in (6, 9, 12)}
-
 
 class Note(NamedTuple):
     """A note, a chord or a rest."""
@@ -105,10 +103,10 @@ class BarMaker:
         first, self._broken = (2 - short, short) if sign[0] == ">" else (short, 2 - short)
         self._notes[-1] = self._notes[-1]._replace(length=self._notes[-1].length * first)
 
-    def tuplet(self, line: int, column: int, numbers: tuple[str, str, str], metre: Fraction | None) -> None:
+    def tuplet(self, line: int, column: int, numbers: tuple[str, str, str], compound: bool) -> None:
         """``(p:q:r``: p notes in the time of q, for the next r notes; q and r may be empty."""
         notes = int(numbers[0])
-        time = int(numbers[1] or TUPLETS.get(notes, 3 if metre in COMPOUND else 2))
+        time = int(numbers[1] or TUPLETS.get(notes, 3 if compound else 2))
         count = int(numbers[2] or notes)
         if self._tuplet[1]:
             self._wrong(line, column, f"a tuplet begins before the last one has its notes, {self._tuplet[1]} more")

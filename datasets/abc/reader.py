@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from .bars import Bar, BarMaker, Note, Problem
-from .header import default_unit, header_lines, read_beats, read_key, read_metre, read_unit, value_of
+from .header import COMPOUND, default_unit, header_lines, read_beats, read_key, read_metre, read_unit, value_of
 from .notation import ACCIDENTALS, FIELD, SEMITONES, alteration, place
 
 __all__ = ["Bar", "Music", "Note", "Problem", "read"]
@@ -106,6 +106,7 @@ class _Reader:
         self.problems: list[Problem] = []
         self.maker = BarMaker(self.problems)
         self.metre: Fraction | None = None
+        self.compound = False
         self.key = 0
         self.marks: dict[int, int] = {}
         self.decorations = set(DECORATIONS)
@@ -127,6 +128,7 @@ class _Reader:
         """
         if letter == "M":
             self.metre = read_metre(value)
+            self.compound = value in COMPOUND  # as it is written: 3/4 is as long as 6/8
         elif letter == "L":
             self.unit = read_unit(value)
         elif letter == "K":
@@ -151,7 +153,7 @@ class _Reader:
                 self.maker.bar_line(line, column, item["bar"] or "", item["first"] or item["second"] or "")
                 self.marks = {}
             elif kind == "tuplet":
-                self.maker.tuplet(line, column, (item["p"], item["q"] or "", item["r"] or ""), self.metre)
+                self.maker.tuplet(line, column, (item["p"], item["q"] or "", item["r"] or ""), self.compound)
             elif kind == "broken":
                 self.maker.breaks(line, column, item["broken"])
             elif kind == "tie":

@@ -130,9 +130,10 @@ def test_lengths(body: str, eighths: list[int | str]) -> None:
     assert lengths(body) == [Fraction(length) for length in eighths]
 
 
-def test_a_tuplet_of_five_is_in_the_time_of_three_where_the_metre_is_compound() -> None:
-    music = only("(5ABcde|", "X:1\nM:9/8\nL:1/8\nK:C\n")
-    assert music.bars[0].length == 3 * EIGHTH
+@pytest.mark.parametrize(("metre", "time"), [("6/8", 3), ("9/8", 3), ("12/8", 3), ("3/4", 2), ("3/2", 2), ("4/4", 2)])
+def test_a_tuplet_of_five_is_in_the_time_of_three_where_the_metre_is_compound(metre: str, time: int) -> None:
+    music = only(f"(5ABcde|\nM:{metre}\n(5ABcde|", f"X:1\nM:{metre}\nL:1/8\nK:C\n")
+    assert [bar.length for bar in music.bars] == [time * EIGHTH] * 2
 
 
 @pytest.mark.parametrize(
