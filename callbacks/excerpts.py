@@ -53,7 +53,7 @@ class Reading(NamedTuple):
 
 
 def choose(data: SequenceData, count: int, length: int) -> list[Excerpt]:
-    """The same excerpts at every call: of documents the first ones, each cut at ``length``; of a stream stretches,
+    """The same excerpts at every call: of documents some drawn by lot, each cut at ``length``; of a stream stretches,
     evenly spread.
 
     Args:
@@ -69,7 +69,7 @@ def choose(data: SequenceData, count: int, length: int) -> list[Excerpt]:
         places = [i * (len(part) - 1 - length) // max(1, count - 1) for i in range(count)]
         return [_continued(part[place : place + length + 1], tokens) for place in places]
     excerpts, left = list[Excerpt](), length
-    for document in part:
+    for document in np.random.default_rng(0).permutation(part):  # the split may be in alphabetical order
         if left <= 0 and len(excerpts) >= count:
             break
         one = _labelled(store, document, tokens) if store.labels else _continued(bounded(store, document), tokens)

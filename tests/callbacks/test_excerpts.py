@@ -13,17 +13,29 @@ from lightseq.data import SequenceData
 from lightseq.system import SequenceSystem
 
 
-def test_whole_documents_until_there_are_enough() -> None:
+def test_whole_documents_of_the_validation_split_until_there_are_enough() -> None:
     data = SequenceData("dinos")
-    for count, length, documents in ((2, 40, 4), (6, 40, 6), (1, 1, 1)):
+    texts = {}
+    for document in data.parts["val"]:
+        ids = data.store.tokens[data.store.offsets[document] : data.store.offsets[document + 1]].tolist()
+        texts["".join(data.vocabulary[i] for i in ids)] = ids
+    for count, length in ((2, 40), (6, 40), (1, 1)):
         found = choose(data, count, length)
-        assert len(found) == documents
-        for one, document in zip(found, data.parts["val"], strict=False):
-            ids = data.store.tokens[data.store.offsets[document] : data.store.offsets[document + 1]].tolist()
-            assert one.names == [*(data.vocabulary[i] for i in ids), "end"][:length]
-            assert one.targets.tolist() == [*ids, 0][:length]
-            assert one.tokens.tolist() == [0, *ids][:length]
-    assert len(beginning(choose(data, 6, 40), 40)) == 3
+        sizes = [len(one.names) for one in found]
+        assert len(found) >= count
+        assert sum(sizes) >= length
+        assert len(found) == count or sum(sizes[:-1]) < length
+        for one in found:
+            name = next(name for name in texts if [*name, "end"][:length] == one.names)
+            assert one.targets.tolist() == [*texts[name], 0][:length]
+            assert one.tokens.tolist() == [0, *texts[name]][:length]
+        assert [one.names for one in choose(data, count, length)] == [one.names for one in found]
+    assert len(beginning(choose(data, 6, 40), 40)) < 6
+
+
+def test_documents_are_not_those_at_the_beginning_of_the_alphabet() -> None:
+    found = choose(SequenceData("dinos"), 6, 160)
+    assert len({one.names[0] for one in found}) > 3
 
 
 def test_stretches_of_a_stream_begin_evenly(alphabet: str) -> None:
