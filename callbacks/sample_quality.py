@@ -40,7 +40,7 @@ class SampleQuality(Callback):
         self._warned = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._counted_update = trainer.global_step
+        self._counted_update, self._human, self._warned = trainer.global_step, None, False
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Rank zero alone counts, and all ranks log, so that all find what a checkpoint is chosen by."""

@@ -45,7 +45,7 @@ class SampleText(Callback):
         at_validation: Show them in the logger and the files, though not in the terminal, at every validation too.
         judged: Samples of each temperature but 0 whose quality is counted, from the empty prompt; 0 counts none.
         copies_up_to: Tokens of a training split in which copies are looked up; the index takes 13 bytes a
-            character, and 30 while it is made.
+            character, and 36 while it is made, of a list of names twice that.
         seed: Of the random numbers.
     """
 
@@ -93,6 +93,7 @@ class SampleText(Callback):
         folder = trainer.log_dir  # asked on every rank: it is broadcast
         if stage != "fit":
             return
+        self._folder, self._corpus, self._showing, self._shown_update, self._told_update = None, None, None, -1, -1
         guard(trainer.loggers)
         data = trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, SequenceData) and data.labels is None:

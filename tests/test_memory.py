@@ -85,6 +85,13 @@ def test_a_sample_is_near_and_says_how_near(monkeypatch: pytest.MonkeyPatch) -> 
     for history, error in sampled.errors.items():
         assert exact.errors[history] == 0 < error
         assert 0 < abs(sampled.by_history[history] - exact.by_history[history]) < 3 * error
+    short = [torch.tensor([0, 1])] * sampled.tokens  # nothing can be cut of them: they halve what the others are worth
+    halved = measure(model, [*texts, *short], histories=(2, 4, 8))
+    monkeypatch.setattr(memory, "STEPS", 200)
+    fewer = measure(model, texts, histories=(2, 4, 8))
+    for history, error in sampled.errors.items():
+        assert halved.errors[history] == pytest.approx(error / 2, rel=1e-3)
+        assert 1.3 < fewer.errors[history] / error < 3  # of a quarter of the tokens, about twice
 
 
 def test_positions_count_from_the_beginning_of_each_text() -> None:

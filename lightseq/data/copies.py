@@ -13,13 +13,20 @@ from .store import Store
 SEPARATOR = "\U0010ffff"
 """Stands between documents; Unicode keeps it free for such uses, and no span goes across it."""
 
-WINDOW = 32
-"""Characters compared at once where a span is extended."""
+FIRST, WINDOW = 4, 32
+"""Characters compared at once where a span is extended: at first, since most places end there, and at the most."""
+
+AROUND = 64
+"""Characters on both sides of a key by which it is known again: in a run of spaces all keys are alike, and their places
+many."""
 
 TOGETHER = 1 << 14
 """Places whose spans are extended at once: it bounds the memory."""
 
 Array = npt.NDArray[Any]
+
+_Seen = dict[tuple[int, bytes], tuple[int, int, int]]
+"""What ``_extended`` has found, by the key and what is around it."""
 
 
 class Copy(NamedTuple):
@@ -88,10 +95,10 @@ class CopyIndex:
         joined = np.concatenate([part for codes in own for part in (codes, between)] or [between])
         keys = self._packed(joined)
         known, places = self._nearest(keys)
-        found, begin = [], 0
+        found, begin, seen = [], 0, _Seen()
         for codes in own:
             part = slice(begin, begin + len(codes))
-            longest = self._longest(codes, keys[part], known[part], places[part])
+            longest = self._longest(codes, keys[part], known[part], places[part], seen)
             found.append(Compared(known[part], longest))
             begin += len(codes) + self.gram
         return found
@@ -117,7 +124,7 @@ class CopyIndex:
             best[better], places[better] = shared[better], self._order[neighbour[better]]
         return best, places
 
-    def _longest(self, codes: Array, keys: Array, known: Array, places: Array) -> Copy:
+    def _longest(self, codes: Array, keys: Array, known: Array, places: Array, seen: _Seen) -> Copy:
         """The longest span of one text, the first of equal ones in the order that is searched."""
         if not len(codes):
             return Copy(0, 0, 0, 0)
@@ -129,36 +136,45 @@ class CopyIndex:
             # of a longer span than the best, so many keys and more lie in the run: one in so many is looked at
             at = int(first) + best - self.gram + 1
             while at < end:
-                left, length, where = self._extended(codes, at, keys[at])
+                left, length, where = self._extended(codes, at, keys[at], int(end - first) + self.gram - 1, seen)
                 if length > best:
                     begin, best, place = at - left, length, where
                 at += best - self.gram + 2
         document = int(np.searchsorted(self._starts, place, "right")) - 1
         return Copy(begin, best, document, place - int(self._starts[document])) if best else Copy(0, 0, 0, 0)
 
-    def _extended(self, codes: Array, at: int, key: Any) -> tuple[int, int, int]:
-        """The longest span with a key of the index in it: its characters before the key, all, and where it stands."""
+    def _extended(self, codes: Array, at: int, key: Any, most: int, seen: _Seen) -> tuple[int, int, int]:
+        """The longest span with a key of the index in it: its characters before the key, all, and where it stands.
+        None has more than ``most``."""
+        around = min(at, AROUND), codes[max(0, at - AROUND) : at + self.gram + AROUND].tobytes()
+        if around in seen:
+            return seen[around]
         low, high = np.searchsorted(self._keys, key, "left"), np.searchsorted(self._keys, key, "right")
-        found = (0, 0, 0)
+        found, farthest = (0, 0, 0), 0
         for begin in range(low, high, TOGETHER):
             places = np.sort(self._order[begin : min(high, begin + TOGETHER)].astype(np.int64))
             left = self._agreeing(places - 1, codes[:at][::-1], -1)
-            length = left + self.gram + self._agreeing(places + self.gram, codes[at + self.gram :], 1)
+            right = self._agreeing(places + self.gram, codes[at + self.gram :], 1)
+            length, farthest = left + self.gram + right, max(farthest, int(left.max()), int(right.max()))
             best = int(length.argmax())
             if length[best] > found[1]:
                 found = int(left[best]), int(length[best]), int(places[best] - left[best])
+            if found[1] == most:
+                break
+        if farthest < AROUND:  # what is farther away has not mattered, and would not
+            seen[around] = found
         return found
 
     def _agreeing(self, places: Array, codes: Array, step: int) -> Array:
         """(places,) How many of the codes stand at each place, one after the other in a direction."""
         counts, going, done = np.zeros(len(places), np.int64), np.arange(len(places)), 0
         while len(going) and done < len(codes):
-            window = codes[done : done + WINDOW]
+            window = codes[done : done + min(max(FIRST, done), WINDOW)]
             there = places[going, None] + step * np.arange(done, done + len(window))
             same = self._text[np.clip(there, 0, len(self._text) - 1)] == window  # both ends differ from any text
             agreeing = np.where(same.all(1), len(window), same.argmin(1))
             counts[going] += agreeing
-            going, done = going[agreeing == len(window)], done + WINDOW
+            going, done = going[agreeing == len(window)], done + len(window)
         return counts
 
 

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pytest
 import pytorch_lightning as pl
 import torch
+from lightseq.callbacks import confusion, safety
 from lightseq.callbacks.confusion import MOST, NUMBERED, RIGHT, WRONG, ConfusionMatrix, picture
 from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -112,3 +113,15 @@ def test_a_picture_a_validation_and_the_training_as_it_was(vowels: str) -> None:
     assert observed.labels is not None
     height, width, _ = picture(matrix.numpy(), observed.labels).shape
     assert (images[-1].height, images[-1].width) == (height, width)
+
+
+def test_a_picture_that_fails_is_one_warning(vowels: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(safety, "_told", set())
+    monkeypatch.setattr(confusion, "picture", broken)
+    with pytest.warns(UserWarning, match="the confusion matrix: OSError.*training goes on") as told:
+        system = fitted(vowels, ConfusionMatrix())
+    assert len([warning for warning in told if "confusion" in str(warning.message)]) == 1
+    assert system.trainer.global_step == 21

@@ -60,8 +60,7 @@ def end(run: Run, words: str, folder: Path) -> dict[str, Any]:
     return {**tensors, "random": random.getstate()}
 
 
-@pytest.mark.parametrize("layout", ["documents", "stream"])
-@pytest.mark.parametrize("validations", [2, 6])
+@pytest.mark.parametrize(("layout", "validations"), [("documents", 2), ("stream", 6)])
 def test_training_ends_in_the_same_weights(
     run: Run, bells: str, layout: str, validations: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from lightseq.callbacks import sample_terminal
 from lightseq.callbacks.sample_text import SampleText
 from lightseq.callbacks.showing import Showing
 from PIL import Image
+from pytorch_lightning.loggers import CSVLogger
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -130,6 +131,21 @@ def test_a_terminal_shows_every_character_as_it_is(text: str, monkeypatch: pytes
     letters = "".join(c for c in shown if c.isalpha() or c in "[]/:\n")
     folded = "".join(letters.split("\n")[2:]) if "\n" in text else letters.replace("\n", "")
     assert text.replace("\x1b", "").replace("\n", "").replace("31", "").replace("6/8", "/") in folded
+
+
+def test_a_second_training_begins_anew(alphabet: str, own_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With other data, and no folder to write to."""
+    sampling = SampleText(temperatures=[1.0], prompts=["ab"], length=9)
+    for data, logger in ((SequenceData("dinos"), CSVLogger("logs")), (SequenceData(alphabet), False)):
+        system = SequenceSystem(data.vocabulary, embedding_size=3, hidden_size=4)
+        quiet = {"enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+        quiet |= {"limit_val_batches": 0, "num_sanity_val_steps": 0, "log_every_n_steps": 1, "accelerator": "cpu"}
+        trainer = pl.Trainer(**quiet, use_distributed_sampler=False, max_steps=1, logger=logger, callbacks=[sampling])
+        trainer.fit(system, data)
+        assert capsys.readouterr().out.count("update 1, samples:") == 1
+        assert sampling.corpus(data).stream == (data.dataset.layout == "stream")
+    (record,) = own_folder.rglob("samples.jsonl")
+    assert len(record.read_text().splitlines()) == 1
 
 
 def test_a_prompt_that_the_model_cannot_read_is_told_before_anything_is_trained(own_folder: Path) -> None:

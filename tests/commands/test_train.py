@@ -272,7 +272,8 @@ def test_print_config_and_help_read_no_data(run: Run, tiny: str, monkeypatch: py
 
 @pytest.mark.parametrize("recipe", list(config.recipes()))
 def test_every_recipe_runs(recipe: str, run: Run) -> None:
-    corpus = {"abc": "irish.abc", "names": "names.txt", "shakespeare": "tinyshakespeare.txt"}.get(recipe.removesuffix("_best"))
+    corpora = {"abc": "irish.abc", "names": "names.txt", "shakespeare": "tinyshakespeare.txt"}
+    corpus = corpora.get(recipe.removesuffix("_best"))
     if corpus and not Path(os.environ.get("LIGHTSEQ_DATA", ""), corpus).is_file():
         pytest.skip(f"LIGHTSEQ_DATA has no {corpus}")
     Path("my.txt").write_text("".join(f"text {number}\t{'odd' if number % 2 else 'even'}\n" for number in range(99)))

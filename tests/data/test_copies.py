@@ -1,8 +1,10 @@
 """The exact index of the training text, against a search that tries everything."""
 
 import random
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from lightseq.data import SequenceData, copies
@@ -28,11 +30,13 @@ ALPHABETS = {
 
 
 @pytest.mark.parametrize("alphabet", ALPHABETS.values(), ids=ALPHABETS)
-@pytest.mark.parametrize("together", [2, 1 << 14])
+@pytest.mark.parametrize(("together", "around"), [(2, 2), (1 << 14, 5), (3, 64)])
 def test_spans_and_overlaps_are_those_of_a_search_that_tries_everything(
-    alphabet: str, together: int, monkeypatch: pytest.MonkeyPatch
+    alphabet: str, together: int, around: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(copies, "TOGETHER", together)
+    monkeypatch.setattr(copies, "AROUND", around)
+    monkeypatch.setattr(copies, "FIRST", 2)
     monkeypatch.setattr(copies, "WINDOW", 3)
     draw = random.Random(len(alphabet))
     for _ in range(25):
@@ -78,6 +82,32 @@ def test_a_text_that_repeats_itself() -> None:
     (compared,) = index.compare(["x" + "ab" * 700])
     assert compared.longest[:2] == (1, 1400)
     assert compared.overlap(8).tolist() == [False] + [True] * 1393
+
+
+def test_texts_that_are_alike_around_a_key_and_differ_farther_away() -> None:
+    text = "".join(random.Random(2).choices("abcdefghijklmnopqrstuvwxyz", k=300))
+    found = [each.longest.length for each in CopyIndex([text]).compare([text[:200], text[:100], text[:150]])]
+    assert found == [200, 100, 150]
+
+
+def test_in_a_run_of_one_character_a_few_keys_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All its keys are alike, and stand nearly everywhere."""
+    compared = []
+    own = CopyIndex._agreeing
+
+    def counted(index: CopyIndex, places: npt.NDArray[np.int64], *rest: Any) -> npt.NDArray[np.int64]:
+        compared.append(len(places))
+        return own(index, places, *rest)
+
+    monkeypatch.setattr(CopyIndex, "_agreeing", counted)
+    monkeypatch.setattr(copies, "TOGETHER", 100)
+    spans = {}
+    for name, text in {"short": ("a" + " " * 40) * 200, "long": " " * 8_000}.items():
+        index = CopyIndex([text])
+        compared.clear()
+        spans[name] = [each.longest.length for each in index.compare([" " * 1_000, f"a{' ' * 999}"] * 20)]
+        assert sum(compared) < 12 * len(text), name
+    assert spans == {"short": [40, 41] * 20, "long": [1_000, 999] * 20}
 
 
 @pytest.mark.parametrize("texts", [[], [""], ["abc"]])
