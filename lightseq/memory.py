@@ -117,7 +117,7 @@ def _by_position(scores: _Scores) -> dict[int, float]:
     """Means over stretches that grow by half an octave."""
     longest = int(scores.position.max()) + 1
     ends = sorted({round(2 ** (half / 2)) for half in range(2 * longest.bit_length() + 1)})
-    stretch = torch.bucketize(scores.position + 1, torch.tensor(ends, device=scores.position.device))
+    stretch = torch.bucketize(scores.position.cpu() + 1, torch.tensor(ends))
     counts = stretch.bincount(minlength=len(ends)).tolist()
-    nats = stretch.bincount(scores.nats, minlength=len(ends)).tolist()
+    nats = stretch.bincount(scores.nats.cpu(), minlength=len(ends)).tolist()  # on a GPU this is no exact sum
     return {min(end, longest): nats[i] / counts[i] for i, end in enumerate(ends) if counts[i]}

@@ -81,6 +81,7 @@ def generate(
     device = model.head.weight.device
     generator = torch.Generator(device).manual_seed(seed)
     heat = torch.tensor([row[1] for row in rows], device=device).unsqueeze(1)
+    heat = heat.clamp(max=torch.finfo(heat.dtype).max)  # -inf over an infinite one is no number, and would be drawn
     fed = _start(vocabulary, [row[0] for row in rows], token_counts, generator, device)
     constraint = None if grammar is None else Constraint(grammar, vocabulary, fed, length, device)
     was_training = model.training

@@ -7,7 +7,6 @@ Dimensions, in this order wherever they meet:
 """
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import numpy.typing as npt
@@ -77,7 +76,7 @@ class Rendering(NamedTuple):
     """float32 mono in [-1, 1]."""
     sample_rate: int | None = None
     """Hertz."""
-    files: Mapping[str, bytes] = MappingProxyType({})
+    files: Mapping[str, bytes] = {}  # never changed; a read-only view could not be sent to another process
     """What else can be saved of it, by the end of the file's name: ``{".mid": b"MThd..."}``."""
     remarks: Sequence[str] = ()
     """What is to be said of the text in words, what is wrong with it and where, a line each."""

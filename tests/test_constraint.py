@@ -86,6 +86,13 @@ def test_every_text_is_of_the_grammar_and_ends_in_time(length: int, how: dict[st
     assert how or len({sample.text for sample in samples}) > 4
 
 
+def test_no_temperature_is_too_hot_for_the_grammar() -> None:
+    grammar = Chosen(lambda count, left: ["a", "b"] if left else [""])
+    (sample,) = generate(model_of(TOKENS), TOKENS, [""], [1e300], length=40, grammar=grammar)
+    assert len(sample.text) == 39
+    assert set(sample.text) == {"a", "b"}
+
+
 @pytest.mark.parametrize("length", [1, 2, 33])
 def test_the_grammar_is_told_what_is_left_without_the_end(length: int) -> None:
     grammar = Chosen(lambda count, left: "ab" if left else [""])

@@ -220,6 +220,11 @@ def test_a_temperature_divides_the_logits(temperature: float, chances: list[floa
     assert_close(soften(logits, temperature), expected)
 
 
+def test_a_temperature_of_almost_nothing_is_greedy() -> None:
+    logits = torch.tensor([1.0, 3.0, 2.0], dtype=torch.float64)
+    assert_close(soften(logits, 1e-320), soften(logits, 0.0))
+
+
 def test_entropy_is_in_bits() -> None:
     chances = torch.tensor([[0.25] * 4, [0.5, 0.5, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]], dtype=torch.float64)
     assert_close(entropy(chances), torch.tensor([2.0, 1.0, 0.0], dtype=torch.float64))

@@ -42,6 +42,7 @@ import random
 import socket
 from contextlib import suppress
 from multiprocessing import parent_process
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -73,6 +74,19 @@ class Colours(TextDataset):
 
     def documents(self):
         return list(WORDS)
+
+
+class Spelt(NamedTuple):
+    '''A grammar whose state is the text.'''
+
+    allowed: Any
+    first: Any = ""
+
+    def start(self):
+        return self.first
+
+    def advance(self, state, token):
+        return state + token
 
 
 class Broken(Colours):
@@ -124,6 +138,11 @@ BROKEN = {
     "render = lambda self, text: Rendering(remarks='long')": "remarks are a list or a tuple of strings .* not 'long'",
     "render = lambda self, text: Rendering(remarks=[len(text)])": "remarks are a list .* not ",
     "render = lambda self, text: Rendering(remarks=['one\\ntwo'])": "remarks are a list .* of one line each",
+    "grammar = lambda self, tokens: tokens.index('?')": r"grammar\(\) raises ValueError: '\?' is not in list",
+    "grammar = lambda self, tokens: Spelt(lambda s, left: ['~'])": r"grammar\(\) allows '~', which is none of",
+    "grammar = lambda self, tokens: Spelt(lambda s, left: 'r')": "allows a token where none is left",
+    "grammar = lambda self, tokens: Spelt(lambda s, left: 'r' * (len(s) < 2))": "allows nothing after 'rr', which it",
+    "grammar = lambda self, tokens: Spelt(lambda s, left: 'r', [])": "raises TypeError: unhashable type: 'list'",
     "problems = lambda self: [('own.txt', 3)]": r"problems\(\) gives strings, not",
     "fingerprint = lambda self: 3": r"fingerprint\(\) gives a string or None, not \[3\]",
     "fingerprint = lambda self: str(id(self))": r"fingerprint\(\) changes while the documents do not",

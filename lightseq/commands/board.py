@@ -64,6 +64,9 @@ def event_folder(place: str) -> Path:
 def link(folders: Iterable[Path], root: Path) -> None:
     """Links to the folders, each under the path that names it from here, so that TensorBoard calls the runs by the
     names that every other verb takes. TensorBoard's own way to name several loads slowly, and not every kind of data.
+
+    Raises:
+        UserError: The system makes no such link.
     """
     paths = dict.fromkeys(Path(os.path.abspath(folder)) for folder in folders)
     for path in paths:
@@ -72,7 +75,10 @@ def link(folders: Iterable[Path], root: Path) -> None:
         name = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path.relative_to(path.anchor)
         name = name if name.parts else Path(path.name)
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).symlink_to(path, target_is_directory=True)
+        try:
+            (root / name).symlink_to(path, target_is_directory=True)
+        except OSError as error:  # Windows lets administrators make links, and its developer mode
+            raise UserError(f"no link to {path} can be made in {root}: {error.strerror}") from error
 
 
 def serve(root: str, port: int | None) -> str:

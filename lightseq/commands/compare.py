@@ -44,7 +44,8 @@ def run(verb: str, words: Sequence[str]) -> int:
     """
     parser = Parser(verb, "Runs side by side: their numbers, the settings that differ, and their last samples.")
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, two at least: runs/dinos/version_0 ...")
-    places = list(dict.fromkeys(os.path.normpath(place) for place in parser.parse_args(words).runs))
+    folders = {os.path.abspath(place): os.path.normpath(place) for place in parser.parse_args(words).runs}
+    places = list(folders.values())
     if len(places) < 2:
         raise UserError(f"{verb} takes two runs at least, and {places[0]!r} is one")
     runs = [read_run(place) for place in places]
@@ -94,7 +95,7 @@ def _read_samples(read: Run, text: str) -> Run:
             sample = json.loads(line)
             update, said = int(sample["step"]), str(sample["text"])
             key = (str(sample["prompt"]), float(sample["temperature"]), int(sample["number"]))
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError):
             damaged += 1
             continue
         if update != showing.update:

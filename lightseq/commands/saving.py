@@ -58,8 +58,9 @@ def save(samples: Sequence[Sample], folder: Path, data: SequenceData | None) -> 
         What is to be said: remarks, then what was saved and what was not, in a line each.
 
     Raises:
-        UserError: The disk refuses.
+        UserError: The folder is not empty any more, or the disk refuses.
     """
+    check_free(folder)  # again: samples take their time, and another's files must not be cleared away
     there = folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 from rich import box
@@ -46,9 +47,9 @@ def lines(runs: Sequence[Run]) -> Iterator[str]:
 def shared_folder(places: Sequence[str]) -> tuple[str, list[str]]:
     """The deepest folder that has all the runs in it, and the runs' names from there."""
     paths = [os.path.abspath(place) for place in places]
-    common = os.path.commonpath([os.path.dirname(path) for path in paths])
-    here = os.path.relpath(common)
-    return common if here.startswith("..") else here, [os.path.relpath(path, common) for path in paths]
+    common = Path(os.path.commonpath([os.path.dirname(path) for path in paths]))
+    here = common.relative_to(Path.cwd()) if common.is_relative_to(Path.cwd()) else common
+    return str(here), [os.path.relpath(path, common) for path in paths]
 
 
 def differences(settings: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:

@@ -32,6 +32,7 @@ from . import precision
 from .arguments import read_command_line
 from .house import house_callbacks
 from .parser import BEST, LINKS, TRAINER_DEFAULTS, SettingsParser, add_house_arguments, check_known, check_settings
+from .places import RUNS
 from .predictions import print_predictions
 from .report import describe, print_results, print_values
 from .run_folder import RunConfig, check_unfinished, claim_version, drop_unused, last_checkpoint
@@ -168,7 +169,7 @@ class SequenceCLI(LightningCLI):
     def fit(self, **kwargs: Any) -> None:
         """Lightning's own, in a run folder; an interrupted one says where its checkpoint is."""
         if self.house_logger and not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
-            root = Path(self._get(self.config_init, "trainer")["default_root_dir"] or "runs")
+            root = Path(self._get(self.config_init, "trainer")["default_root_dir"] or RUNS)
             own = registry.split_file(self.datamodule.dataset_name)
             name = re.sub(r"\W+", "_", own[1] if own else self.datamodule.dataset_name)
             version = claim_version(root / name) if self.trainer.is_global_zero else None

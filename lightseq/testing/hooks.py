@@ -1,5 +1,6 @@
 """The contract of a dataset's hooks: what they return is data, whatever a model writes."""
 
+import random
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -9,14 +10,17 @@ import numpy as np
 from ..data import TextDataset
 from ..errors import quote
 from ..types import Document, Rendering
-from ..vocabulary import unescape
+from ..vocabulary import BOUNDARY, unescape
 
 SAMPLES, RENDERED, LENGTH = 20, 3, 2000
 """So many texts are judged, and of them rendered, of so many characters at the most."""
 
+WALK = 300
+"""Tokens of a text that is drawn of a grammar, at the most."""
+
 
 def check_hooks(dataset: TextDataset, other: TextDataset, documents: Sequence[str | Document]) -> None:
-    """Hold ``judge``, ``render``, ``problems`` and ``fingerprint`` to what ``TextDataset`` says of them.
+    """Hold ``judge``, ``render``, ``grammar``, ``problems`` and ``fingerprint`` to what ``TextDataset`` says of them.
 
     Args:
         dataset: The dataset.
@@ -32,6 +36,8 @@ def check_hooks(dataset: TextDataset, other: TextDataset, documents: Sequence[st
         _check_shares(_called("judge", dataset.judge, many))
     for text in [*texts[:RENDERED], *written]:
         _check_rendering(_called("render", dataset.render, text))
+    if dataset.layout == "documents":
+        _check_grammar(dataset, documents)
     problems = list(dataset.problems())
     assert all(type(problem) is str for problem in problems), f"problems() gives strings, not {problems!r:.80}"
     marks = [dataset.fingerprint(), dataset.fingerprint(), other.fingerprint()]
@@ -49,6 +55,35 @@ def _called(name: str, hook: Callable[[Any], Any], given: Any) -> Any:
         return hook(given)
     except Exception as error:  # a model may write anything
         raise AssertionError(f"{name}() raises {quote(error)} when it is given {given!r:.80}") from error
+
+
+def _check_grammar(dataset: TextDataset, documents: Sequence[str | Document]) -> None:
+    """Draw a text of the grammar, evenly, as the sampler would."""
+    known = {token for given in documents for token in (given.tokens if isinstance(given, Document) else given)}
+    grammar = _called("grammar", dataset.grammar, [BOUNDARY, *sorted(known)])
+    if grammar is None:
+        return
+    generator, written = random.Random(0), list[str]()
+    try:
+        state = grammar.start()
+        for left in reversed(range(WALK + 1)):
+            hash(state)
+            allowed = sorted(grammar.allowed(state, left))
+            if not allowed and left == WALK:
+                return  # it may be that no valid text is so short
+            assert allowed, f"grammar() allows nothing after {''.join(written)!r}, which it allowed"
+            strange = set(allowed) - known - {BOUNDARY}
+            assert not strange, f"grammar() allows {min(strange)!r}, which is none of the tokens it was given"
+            token = generator.choice(allowed)
+            if token == BOUNDARY:
+                return
+            written.append(token)
+            state = grammar.advance(state, token)
+    except AssertionError:
+        raise
+    except Exception as error:
+        raise AssertionError(f"grammar() raises {quote(error)} after {''.join(written)!r}") from error
+    raise AssertionError("grammar() allows a token where none is left, the end not counted")
 
 
 def _check_shares(shares: Any) -> None:

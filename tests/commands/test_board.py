@@ -17,6 +17,7 @@ import pytest
 from torch.utils.tensorboard import SummaryWriter
 
 from lightseq.commands.board import link
+from lightseq.errors import UserError
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -121,6 +122,14 @@ def test_links_stay_in_their_folder_and_out_of_the_runs(tmp_path: Path) -> None:
         elsewhere: tmp_path / "other",
     }
     assert [path.name for path in (tmp_path / "here" / "runs").rglob("*")] == ["a", "version_0"]
+
+
+def test_a_system_without_links_is_told_of(tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "root" / "taken").mkdir(parents=True)
+    os.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"no link to .*taken can be made in .*: File exists"):
+        link([Path("taken")], tmp_path / "root")
 
 
 def test_it_imports_no_torch() -> None:

@@ -69,7 +69,7 @@ def test_what_is_missing_or_damaged_is_a_note(two: str, run: Run) -> None:
     other = Path("runs/dinos/version_1")
     (other / "results.json").write_text('{"val/loss": 1.6')
     samples = (other / "samples.jsonl").read_text()
-    (other / "samples.jsonl").write_text(samples + '[1]\n{"step": 30, "prom')
+    (other / "samples.jsonl").write_text(samples + '[1]\n{"step": Infinity}\n{"step": 30, "prom')
     (other / "config.yaml").unlink()
     status, out, err = run(two)
     assert (status, err) == (0, "")
@@ -80,7 +80,7 @@ def test_what_is_missing_or_damaged_is_a_note(two: str, run: Run) -> None:
     assert [note.partition(": ")[0] for note in notes] == [
         "note  runs/dinos/version_1 has no config.yaml",
         "note  runs/dinos/version_1/results.json cannot be read",
-        "note  2 lines of runs/dinos/version_1/samples.jsonl cannot be read, and are left out",
+        "note  3 lines of runs/dinos/version_1/samples.jsonl cannot be read, and are left out",
     ]
 
 
@@ -139,6 +139,11 @@ def test_mistakes(two: str, words: str, message: str, run: Run) -> None:
     assert run(f"compare {words}") == (2, "", f"lightseq: {message}\n")
 
 
+def test_a_run_under_two_paths_is_one(two: str, run: Run) -> None:
+    message = "lightseq: compare takes two runs at least, and 'runs/dinos/version_0' is one\n"
+    assert run(f"compare {Path('runs/dinos/version_0').absolute()} runs/dinos/version_0") == (2, "", message)
+
+
 def test_it_imports_nothing_heavy(two: str) -> None:
     code = (
         f"import sys; from lightseq.cli import main; status = main({two.split()!r})\n"
@@ -161,3 +166,4 @@ def test_the_shared_folder(own_folder: Path) -> None:
         str(own_folder.parent / "x"),
         ["version_1", "version_1/inner"],
     )
+    assert shared_folder(["..runs/a/version_0", "..runs/b/version_0"])[0] == "..runs"

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from lightseq.checkpoint import find_checkpoint
+from lightseq.errors import UserError
 
 Run = Callable[..., tuple[int, str, str]]
 FOLDER = "runs/brackets/version_0"
@@ -248,6 +249,17 @@ def test_a_disk_that_refuses_leaves_nothing(run: Run, tiny: str, monkeypatch: py
         assert Path("out").exists() == there
         Path("out").mkdir(exist_ok=True)
         assert list(Path("out").iterdir()) == []
+
+
+def test_files_that_came_meanwhile_are_left_alone() -> None:
+    from lightseq.commands.saving import save
+    from lightseq.sampling import Sample
+
+    there = Path("0001.txt")
+    there.write_text("another's")
+    with pytest.raises(UserError, match="the folder is not empty"):
+        save([Sample("", 1.0, 0, "ours", ended=True)], Path(), None)
+    assert there.read_text() == "another's"
 
 
 def test_a_stream_has_neither_documents_nor_valid_texts(run: Run, tiny: str, alphabet: str) -> None:
