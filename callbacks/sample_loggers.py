@@ -11,6 +11,10 @@ from .drawing import add_picture
 from .safety import safely
 from .showing import Showing, tag_of
 
+HEARD, FADE = 12.0, 0.05
+"""Seconds of a sound that are logged at the most, and in which a longer one fades: TensorBoard's checksum of a minute
+takes longer than a hundred updates of a small model."""
+
 
 def send(logger: Logger, showing: Showing) -> None:
     """Show samples where a logger can: TensorBoard, Weights & Biases, MLflow; of any other the run folder has them.
@@ -90,4 +94,8 @@ def _sound(tag: str, rendering: Rendering) -> "tuple[np.ndarray[tuple[int, ...],
     sound, rate = np.asarray(rendering.audio, np.float32), rendering.sample_rate
     if rate is None or sound.ndim != 1 or len(sound) < 2 or not np.isfinite(sound).all():
         raise ValueError(f"{tag}: a sound is a row of finite float32 with a sample rate")
+    longest, fade = int(HEARD * rate), int(FADE * rate)
+    if len(sound) > longest:
+        sound = sound[:longest].copy()
+        sound[longest - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
     return np.clip(sound, -1, 1), rate

@@ -12,7 +12,7 @@ from .model import SequenceModel
 HISTORIES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 """Time steps that a token is predicted from."""
 
-STEPS = 16_384
+STEPS = 8_192
 """Time steps that are computed for each history."""
 
 ROWS, WINDOW = 32, 64

@@ -13,8 +13,8 @@ from .model import SequenceModel
 from .types import Grammar
 from .vocabulary import Vocabulary
 
-LOOK_EVERY = 32
-"""Time steps between two looks at whether every row has ended: a look waits for the device."""
+LOOK_EVERY, LOOK_EVERY_ON_CPU = 32, 8
+"""Time steps between two looks at which rows have ended: a look waits for the device."""
 
 
 class Sample(NamedTuple):
@@ -163,12 +163,13 @@ def _loop(
     prompt = torch.tensor([ids + [0] * (longest - len(ids)) for ids in fed], device=device)
     step, state = model.stepper(), model.initial_state(len(fed))
     ids, ended = prompt[:, 0], torch.zeros(len(fed), dtype=torch.bool, device=device)
-    columns = [ids]
+    columns, going = [ids], torch.arange(len(fed), device=device)
+    every = LOOK_EVERY_ON_CPU if device.type == "cpu" else LOOK_EVERY
     for t in range(1, longest + length):
-        logits, state = step(ids, state)
-        if constraint is not None:
-            logits = constraint.limit(logits, t)
-        ids = draw(logits, heat, top_k, top_p, generator)
+        fresh, state = step(ids[going], state)
+        logits = fresh if len(going) == len(fed) else logits.index_copy(0, going, fresh)
+        allowed = logits if constraint is None else constraint.limit(logits, t)
+        ids = draw(allowed, heat, top_k, top_p, generator)  # for all rows: what one draws is not another's to say
         if stop is not None:
             ids = ids.masked_fill(ended, stop)
         if t < longest:
@@ -178,8 +179,12 @@ def _loop(
         columns.append(ids)
         if stop is not None:
             ended |= (ids == stop) & (t >= lengths)
-            if t % LOOK_EVERY == 0 and bool(ended.all()):
-                break
+            if t % every == 0:
+                left = (~ended[going]).nonzero().squeeze(1)
+                if not len(left):
+                    break
+                if 2 * len(left) <= len(going):  # the network runs on for those alone
+                    going, state = going[left], tuple(part[:, left] for part in state)
     drawn = torch.stack(columns, 1).tolist()
     return [row[: len(own) + length] for row, own in zip(drawn, fed, strict=True)]
 

@@ -6,7 +6,7 @@ from torch.testing import assert_close
 from lightseq.backbones.base import Stepper
 from lightseq.errors import UserError
 from lightseq.model import SequenceModel, build_model
-from lightseq.sampling import LOOK_EVERY, Sample, draw, generate
+from lightseq.sampling import LOOK_EVERY_ON_CPU, Sample, draw, generate
 from lightseq.types import State
 from lightseq.vocabulary import Vocabulary
 
@@ -82,7 +82,19 @@ def test_each_row_stops_at_its_own_boundary() -> None:
         assert sample.ended == (len(sample.text) - len(sample.prompt) < 30)
 
 
-@pytest.mark.parametrize("steps", [LOOK_EVERY - 1, LOOK_EVERY, LOOK_EVERY + 1])
+def test_rows_that_have_ended_make_no_difference_to_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    vocabulary = Vocabulary(["", *"abc"])
+    model = model_of(vocabulary)
+    every = []
+    for look in (1, 10**9):  # leave those that have ended out as soon as may be, and never
+        monkeypatch.setattr("lightseq.sampling.LOOK_EVERY_ON_CPU", look)
+        every.append(generate(model, vocabulary, ["", "ab"], [0.5, 1.0, 2.0], n=9, length=40))
+    assert every[0] == every[1]
+    assert len({len(sample.text) for sample in every[0]}) > 6
+    assert any(sample.ended for sample in every[0])
+
+
+@pytest.mark.parametrize("steps", [LOOK_EVERY_ON_CPU - 1, LOOK_EVERY_ON_CPU, LOOK_EVERY_ON_CPU + 1])
 def test_a_row_that_ends_where_the_loop_looks_has_ended(steps: int) -> None:
     class Counts(nn.Module):
         """Ends after so many steps."""
