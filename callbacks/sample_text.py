@@ -42,7 +42,8 @@ class SampleText(Callback):
         top_k: Draw among the k likeliest tokens only.
         every_n_steps: Optimiser updates between two showings, and at least between two validations at which
             ``SampleQuality`` counts; 0 is at the end only.
-        at_validation: Show them in the logger and the files, though not in the terminal, at every validation too.
+        at_validation: Show them in the logger and the files, though not in the terminal, at validations too: where
+            half of ``every_n_steps`` has passed since the last showing, or more.
         judged: Samples of each temperature but 0 whose quality is counted, from the empty prompt; 0 counts none.
         copies_up_to: Tokens of a training split in which copies are looked up; the index takes 13 bytes a
             character, and 36 while it is made, of a list of names twice that.
@@ -108,7 +109,9 @@ class SampleText(Callback):
             self._show(trainer, pl_module)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self.at_validation and not trainer.sanity_checking and trainer.state.fn == "fit":
+        since = trainer.global_step - max(0, self._shown_update)
+        wanted = self.at_validation and 2 * since >= self.every_n_steps  # many short epochs would cost too much
+        if wanted and not trainer.sanity_checking and trainer.state.fn == "fit":
             self._show(trainer, pl_module, told=False)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

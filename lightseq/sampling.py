@@ -163,6 +163,7 @@ def _loop(
     prompt = torch.tensor([ids + [0] * (longest - len(ids)) for ids in fed], device=device)
     step, state = model.stepper(), model.initial_state(len(fed))
     ids, ended = prompt[:, 0], torch.zeros(len(fed), dtype=torch.bool, device=device)
+    logits = torch.empty(0)
     columns, going = [ids], torch.arange(len(fed), device=device)
     every = LOOK_EVERY_ON_CPU if device.type == "cpu" else LOOK_EVERY
     for t in range(1, longest + length):

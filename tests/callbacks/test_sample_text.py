@@ -76,6 +76,7 @@ def test_a_showing_at_each_validation_and_none_twice(run: Run, bells: str) -> No
         [
             ("--sampling.every_n_steps 4", [3, 4, 6, 7], [4, 7]),
             ("--sampling.every_n_steps 3", [3, 6, 7], [3, 6, 7]),
+            ("--sampling.every_n_steps 5", [3, 5, 7], [5, 7]),  # that at 6 is too soon
             ("--sampling.every_n_steps 0", [3, 6, 7], [7]),
             ("--sampling.every_n_steps 0 --sampling.at_validation false", [7], [7]),
         ]
