@@ -44,6 +44,9 @@ return found.length > 0 && found.every(e => e.localName != "img" || e.naturalWid
 """
 
 
+ASIDE = 300, 64
+"""Pixels of the board's list of runs, and of its tabs."""
+
 UPDATE_BY_SPACE = """
 Array.from(document.querySelectorAll("#gate-tabs button")).find(tab => tab.textContent == "update").click();
 const sort = document.getElementById("sort");
@@ -77,7 +80,7 @@ def take_board(chrome: Chrome, run: str) -> None:
             chrome.get("about:blank")  # the address of a tab differs from another's in its fragment alone
             chrome.get(f"{address}#{tab}")
             WebDriverWait(chrome, 60).until(lambda page, e=element: page.execute_script(EVERYWHERE, e))
-            take(chrome, f"board_{name}")
+            take(chrome, f"board_{name}", ASIDE)
 
 
 def take_page(chrome: Chrome, name: str, run: str, text: str, first: str = "") -> None:
@@ -123,10 +126,11 @@ def board(run: str) -> Iterator[str]:
         process.terminate()
 
 
-def take(chrome: Chrome, name: str) -> None:
-    """Save what the browser shows, in as many colours as the size allows."""
+def take(chrome: Chrome, name: str, aside: tuple[int, int] = (0, 0)) -> None:
+    """Save what the browser shows, less some pixels at the left and the top, in as many colours as the size allows."""
     chrome.execute_async_script("setTimeout(arguments[0], 1500)")  # for what fades in
     shot = Image.open(BytesIO(chrome.get_screenshot_as_png())).convert("RGB")
+    shot = shot.crop((*aside, *shot.size))
     for colours in (128, 64, 32, 16):
         packed = BytesIO()
         shot.quantize(colours, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(
