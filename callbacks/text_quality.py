@@ -29,7 +29,7 @@ LONG = 100
 """Characters from which on a text has room for more than stock phrases."""
 
 NOTED = 32
-"""Characters of a copied span that is told of in any case; a shorter one where it is half of the text."""
+"""Characters of a copied span that is told of in any case; a shorter one where it is three quarters of the text."""
 
 
 class Corpus:
@@ -76,7 +76,7 @@ class Corpus:
         length = copy.length
         if text in self.documents:
             return ["it is a training document"]
-        if not length or (length < NOTED and 2 * length < len(text)):
+        if not length or (length < NOTED and 4 * length < 3 * len(text)):
             return []
         where = (
             f"at character {copy.offset:,} of the training text"

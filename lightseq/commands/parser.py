@@ -1,5 +1,6 @@
 """What Lightning's verbs take: the keys, their defaults, and the house's own callbacks under keys of their own."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -29,6 +30,9 @@ LEAST = {
     "max_steps": -1,
 }
 """What Lightning's Trainer takes without a look."""
+
+LOWER_IS_BETTER = re.compile(r"loss|bpc|perplexity|nats")
+"""In the name of a metric. Of any other a ``ModelCheckpoint`` would keep the lowest too, and say nothing."""
 
 
 class SettingsParser(LightningArgumentParser):
@@ -87,7 +91,8 @@ def check_settings(settings: Mapping[str, Any], places: Mapping[str, str]) -> No
     """Refuse what the Trainer would take and stumble over later, and what dataset and backbone do not take.
 
     Raises:
-        UserError: A number below its least, no validation to stop early by, or as ``registry.convert``.
+        UserError: A number below its least, a checkpoint chosen by who knows what, no validation to stop early by, or
+            as ``registry.convert``.
     """
     trainer = settings["trainer"]
     for name, least in LEAST.items():
@@ -99,5 +104,8 @@ def check_settings(settings: Mapping[str, Any], places: Mapping[str, str]) -> No
         group = registry.DATASETS if name_key == "data.dataset" else registry.BACKBONES
         own = {k.removeprefix(f"{key}."): place for k, place in places.items() if k.startswith(f"{key}.")}
         registry.convert(group, settings[name_key], settings[key] or {}, own)
+    monitor = settings["checkpoint"]["monitor"]
+    if monitor is not None and not LOWER_IS_BETTER.search(monitor) and "checkpoint.mode" not in places:
+        raise UserError(f"checkpoint.monitor {monitor!r} needs checkpoint.mode beside it: is max better, or min?")
     if settings.get("early_stopping") and trainer["limit_val_batches"] == 0:
         raise UserError("early_stopping needs validations, and trainer.limit_val_batches is 0")

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import indent
 
 import numpy as np
 
@@ -72,7 +73,8 @@ def print_results(
             trained.model, trained.vocabulary, [prompt], [0.8], n=SAMPLES, token_counts=trained.token_counts
         )
         print(f"\n{SAMPLES} samples of {Path(path).name} at temperature 0.8:")
-        print("\n".join(f"  {markup.plain(sample.text)}" for sample in samples))
+        texts = [indent(markup.plain(sample.text), "  ") for sample in samples]
+        print(("\n\n" if any("\n" in text for text in texts) else "\n").join(texts))
     if folder is None:
         if path:
             print(f"\ncheckpoint: {path}")

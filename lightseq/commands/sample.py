@@ -113,11 +113,13 @@ def _samples(arguments: Namespace, draw: "Draw", data: "SequenceData | None") ->
 
 
 def _print(samples: Sequence["Sample"], several: bool) -> None:
+    """A line a sample; a blank line after each where any has several."""
+    end = "\n\n" if any("\n" in sample.text for sample in samples) else "\n"
     for sample in samples:
         if several and sample.number == 0:
             sys.stdout.flush()
             print(f"# T={sample.temperature:.2f} {sample.prompt!r}", file=sys.stderr, flush=True)
-        print(sample.text)
+        print(sample.text, end=end)
     sys.stdout.flush()
 
 

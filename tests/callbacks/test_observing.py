@@ -19,7 +19,8 @@ Run = Callable[..., tuple[int, str, str]]
 
 TRAINING = "--model.dropout 0.4 --model.num_layers 2 --trainer.max_steps 6 --averaging.decay 0.5 --data.window 8"
 ALL = "--sampling.every_n_steps 1 --sampling.temperatures [0.0,0.7,1.0] --inside.every_n_steps 0"
-ALL += " --checkpoint.monitor samples/even/T=0.70 --checkpoint.filename best"  # judged at every validation
+ALL += " --checkpoint.monitor samples/even/T=0.70 --checkpoint.mode max"  # so that every validation judges
+ALL += " --checkpoint.filename best"
 FAILING = f"{ALL} --data.dataset_args.fails judge,render"
 NONE = "--trainer.limit_val_batches 0 --trainer.num_sanity_val_steps 0"
 

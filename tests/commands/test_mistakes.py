@@ -423,7 +423,7 @@ def test_weights_alone_cannot_go_on(run: Run, tiny: str) -> None:
     ("words", "message"),
     [
         ("--trainer.val_check_interval 5000", "`val_check_interval` (5000)"),
-        ("--checkpoint.monitor val/los", "'val/los'"),
+        ("--checkpoint.monitor val/loss_of_sleep", "'val/loss_of_sleep'"),
     ],
 )
 def test_what_shows_only_when_the_run_begins_leaves_no_folder(words: str, message: str, run: Run, tiny: str) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from lightseq import cli
 from lightseq.checkpoint import find_checkpoint
 from lightseq.errors import UserError
 
@@ -45,6 +46,19 @@ def test_the_plain_call(run: Run, tiny: str) -> None:
 def test_mistakes(run: Run, tiny: str, words: str, message: str) -> None:
     run(f"fit --config {tiny}")
     assert run(f"sample {FOLDER} {words}") == (2, "", f"lightseq: {message}\n")
+
+
+def test_texts_of_several_lines_have_a_blank_line_between_them(
+    run: Run, tiny: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("verses.txt").write_text("".join(f"a{letter}\nb{letter}\n\n" for letter in "cdefghijkl" * 4))
+    words = "--data.dataset text --data.dataset_args.path verses.txt --data.dataset_args.by blank_line"
+    run(f"fit --config {tiny} {words} --sampling.prompts=[''] --trainer.max_steps 1")
+    cli.main(["sample", "runs/text/version_0", "--n", "3", "--prompt", "ac\nb", "--length", "9"])
+    out, _ = capsys.readouterr()
+    assert out.startswith("ac\nb")
+    assert out.endswith("\n\n")
+    assert out.count("\n\nac\nb") == 2
 
 
 def test_a_model_of_labels_has_no_text(run: Run, tiny: str, vowels: str) -> None:
