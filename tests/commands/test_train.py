@@ -277,7 +277,8 @@ def test_every_recipe_runs(recipe: str, run: Run) -> None:
     if corpus and not Path(os.environ.get("LIGHTSEQ_DATA", ""), corpus).is_file():
         pytest.skip(f"LIGHTSEQ_DATA has no {corpus}")
     Path("my.txt").write_text("".join(f"text {number}\t{'odd' if number % 2 else 'even'}\n" for number in range(99)))
-    words = "--data.dataset_args.path my.txt" if recipe in ("text", "labelled") else ""
+    words = "--sampling.judged 2"
+    words += " --data.dataset_args.path my.txt" if recipe in ("text", "labelled") else ""
     status, _, err = run(f"fit --config {recipe} {words} --trainer.fast_dev_run true --trainer.accelerator cpu")
     assert status == 0, err
 
