@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import NamedTuple, TypeAlias
 
 from ...errors import UserError
-from .checker import FOREIGN, REQUIRED
+from .checker import FOREIGN, REQUIRED, SCALES
 from .header import default_unit, read_key
 from .header_grammar import WHOLE, Header, HeaderGrammar, fields
 from .music_grammar import MusicGrammar
@@ -170,8 +170,7 @@ def _keyed(state: Tune, token: str, part: Part) -> Tune:
         altered[letter] = ACCIDENTALS[before]
     own = alteration(letter, state.sharps)
     pitch = (SEMITONES[letter] + altered.get(letter, own)) % 12
-    scale = {(SEMITONES[i] + alteration(i, state.sharps)) % 12 for i in range(7)}
-    credit = state.credit + (1 if pitch in scale else -COST)
+    credit = state.credit + (1 if pitch in SCALES[state.sharps] else -COST)
     return Tune(part, state.sharps, tuple(sorted(altered.items())), credit)
 
 

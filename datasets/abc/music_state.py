@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from .checker import FEWEST
+
 LETTERS = frozenset("ABCDEFGabcdefg")
 NOTE, SECTION = 1, 2
 """What must come before a tune may end: a note; what begins a section."""
@@ -10,9 +12,6 @@ CLOSING = {"!": "\n", "\\": "\n", '"': '"', '".': '"', "{C": "}", "[": "1"}
 INSIDE = frozenset(CLOSING) | {"{"}
 """Texts within which music pauses: the end of a line, a quotation (also before a note that must come), grace notes
 without and with a note, the number of an ending."""
-
-FEWEST = 2
-"""Bars of a tune."""
 
 
 class Music(NamedTuple):
