@@ -35,8 +35,11 @@ def check_free(folder: Path) -> None:
     """Refuse a place where something is.
 
     Raises:
-        UserError: It is no folder, cannot be read, or is not empty.
+        UserError: It is no folder, or below something that is none, cannot be read, or is not empty.
     """
+    nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not nearest.is_dir():
+        raise UserError(f"--save {folder}: {nearest} is no folder; name a new one")
     try:
         taken = folder.exists() and any(folder.iterdir())
     except OSError as error:
