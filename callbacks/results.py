@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning import Callback
@@ -18,8 +19,9 @@ class Results(Callback):
     was learnt last, and then no best checkpoint holds it.
 
     When training ends, ``results.json`` in the run folder says the values of the best validation, its ``step``, the
-    ``seconds`` of training with all that happens in between, and the ``precision``. Whoever starts a run may name a
-    file in ``LIGHTSEQ_RESULTS``: it gets the same, and the run's ``folder``.
+    ``seconds`` of training with all that happens in between, of a run that was stopped and went on those of its parts
+    together, and the ``precision``. Whoever starts a run may name a file in ``LIGHTSEQ_RESULTS``: it gets the same, and
+    the run's ``folder``.
     """
 
     def __init__(self) -> None:
@@ -27,16 +29,21 @@ class Results(Callback):
         """``val/...`` of the validation with the lowest ``val/loss``, and its ``step``."""
         self.started = False
         """Whether training has begun."""
-        self._began = 0.0
+        self.goes_on = False
+        """Whether a run goes on in its folder, rather than a new one from the checkpoint of another."""
+        self._began = self._before = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        seconds = perf_counter() - self._began if self.started else 0.0
+        return {"best": self.best, "seconds": self._before + seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if self.goes_on:
+            self.best, self._before = dict(state_dict["best"]), state_dict["seconds"]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.started = True
         self._began = perf_counter()
-
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Go last among the callbacks, to see the wish of any other to stop."""
-        callbacks = trainer.callbacks  # type: ignore[attr-defined]
-        callbacks.append(callbacks.pop(callbacks.index(self)))
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: object, batch_idx: int
@@ -60,7 +67,7 @@ class Results(Callback):
         folder = trainer.log_dir if trainer.loggers else None  # asked on every rank: it is broadcast
         if not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
-        seconds = perf_counter() - self._began
+        seconds = self._before + perf_counter() - self._began
         record = {**self.best, "seconds": seconds, "precision": str(trainer.precision)}
         if folder is not None:
             with safely("results.json"):

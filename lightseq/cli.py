@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from .errors import UserError, did_you_mean
+from .errors import Stopped, UserError, did_you_mean
 
 VERBS = {
     "fit": ("train", "train a model: lightseq fit --config dinos"),
@@ -18,6 +18,7 @@ VERBS = {
     "inspect": ("inspect", "open a model on one text: what it expects, what that costs, what its gates do"),
     "board": ("board", "see and hear runs in TensorBoard: lightseq board runs/dinos/version_0"),
     "compare": ("compare", "runs side by side: numbers, settings that differ, samples"),
+    "verify-resume": ("verify_resume", "whether a run that is stopped goes on to the last bit: takes what fit takes"),
     "datasets": ("datasets", "list the installed datasets; also datasets new NAME, datasets check NAME"),
     "configs": ("configs", "list the shipped recipes, or print one"),
 }
@@ -26,7 +27,7 @@ HELP = f"""usage: lightseq VERB ...
 
 Recurrent sequence models: train on any text, watch it learn.
 
-{chr(10).join(f"  {verb:10}{text}" for verb, (_, text) in VERBS.items())}
+{chr(10).join(f"  {verb:15}{text}" for verb, (_, text) in VERBS.items())}
 
 lightseq VERB --help says more. --version prints the version.
 LIGHTSEQ_DEBUG=1 shows the traceback of a mistake, LIGHTSEQ_CACHE names the folder for encoded text."""
@@ -39,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The words after the command's name; None is those of the process.
 
     Returns:
-        The exit status: 2 after a mistake of the user's, which is told in one message on standard error.
+        The exit status: 2 after a mistake of the user's, 1 after a training that diverged, told in one message on
+        standard error.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):  # a model may write what a terminal cannot show: no reason to stop
@@ -51,10 +53,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if os.environ.get("LIGHTSEQ_DEBUG") == "1":
             raise
         print(f"lightseq: {error}", file=sys.stderr)
-        return 2
+        return error.status
     except BrokenPipeError:  # the reader of a pipe has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Stopped as stop:  # so a shell says it: 143 of SIGTERM, 130 of SIGINT
+        return 128 + stop.number
     except KeyboardInterrupt:  # a verb that has something to say about it has said so
         return 130
 

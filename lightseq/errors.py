@@ -14,8 +14,29 @@ KINDS = {
 
 
 class UserError(ValueError):
-    """A mistake of the user's. The command line prints its message alone and exits with 2; our own bugs keep
-    their traceback. ``LIGHTSEQ_DEBUG=1`` shows the traceback of these too."""
+    """A mistake of the user's. The command line prints its message alone; our own bugs keep their traceback.
+    ``LIGHTSEQ_DEBUG=1`` shows the traceback of these too.
+
+    Args:
+        message: What, where, and what would be right.
+        status: What the command line exits with.
+    """
+
+    def __init__(self, message: str, status: int = 2) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Stopped(BaseException):
+    """A signal has asked the process to end, and it has done what there was to do first.
+
+    Args:
+        number: Of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

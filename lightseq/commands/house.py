@@ -4,11 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytorch_lightning import Callback
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import Checkpoint
 
 from ..callbacks.board_layout import BoardLayout
 from ..callbacks.confusion import ConfusionMatrix
 from ..callbacks.early_stopping import StopEarly
+from ..callbacks.exact_resume import ExactResume
+from ..callbacks.graceful_stop import GracefulStop
+from ..callbacks.last_checkpoint import LastCheckpoint
 from ..callbacks.results import Results
 from ..callbacks.sample_quality import SampleQuality
 from ..callbacks.throughput import Throughput
@@ -16,7 +19,7 @@ from ..callbacks.yardsticks import Yardsticks
 
 
 def house_callbacks(
-    settings: Mapping[str, Any], labelled: bool, results: Results, last: ModelCheckpoint
+    settings: Mapping[str, Any], labelled: bool, results: Results, resume: ExactResume
 ) -> list[Callback]:
     """In the order in which they are called.
 
@@ -24,16 +27,30 @@ def house_callbacks(
         settings: The configuration of a fit, the callbacks in it built.
         labelled: Whether the model predicts labels, and not text.
         results: What records the best validation.
-        last: What writes the last checkpoint.
+        resume: What makes a run that goes on the same one.
     """
     trainer, averaging, patience = settings["trainer"], settings["averaging"], settings["early_stopping"]
-    validates = trainer["limit_val_batches"] != 0
-    house: list[Callback] = [averaging] * (averaging.decay > 0)  # before what looks at the weights
-    house += [Throughput(), Yardsticks(), settings["sampling"], SampleQuality(settings["sampling"]), results]
+    validates, saves = trainer["limit_val_batches"] != 0, trainer["enable_checkpointing"] is not False
+    house: list[Callback] = [GracefulStop(settings["last"] if saves else None)]
+    house += [averaging] * (averaging.decay > 0)  # before what looks at the weights
+    house += [Throughput(), Yardsticks(), settings["sampling"], SampleQuality(settings["sampling"])]
     house += [settings["inside"], BoardLayout(results)]
     house += [ConfusionMatrix()] * labelled
     if patience and validates:
         house.append(StopEarly(int(patience)))
-    if trainer["enable_checkpointing"] is not False:
-        house += [settings["checkpoint"]] * validates + [last]
+    house += [resume, results]
+    if saves:
+        house += [settings["checkpoint"]] * validates + [settings["last"]]
     return house
+
+
+def in_order(callbacks: list[Callback]) -> list[Callback]:
+    """A run's callbacks, those last that must know what all others want: whether the run ends with this update, and
+    then what writes checkpoints, which hold the records of the rest."""
+
+    def place(callback: Callback) -> int:
+        if isinstance(callback, LastCheckpoint):
+            return 3
+        return 2 if isinstance(callback, Checkpoint) else int(isinstance(callback, Results))
+
+    return sorted(callbacks, key=place)

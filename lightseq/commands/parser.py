@@ -10,6 +10,7 @@ from pytorch_lightning.cli import LightningArgumentParser
 from .. import config, registry
 from ..callbacks.averaging import AveragedWeights
 from ..callbacks.inside import Inside
+from ..callbacks.last_checkpoint import LastCheckpoint
 from ..callbacks.sample_text import SampleText
 from ..config import Settings
 from ..errors import UserError, explain
@@ -57,12 +58,29 @@ def add_house_arguments(parser: LightningArgumentParser) -> None:
     parser.add_lightning_class_args(SampleText, "sampling")
     parser.add_lightning_class_args(Inside, "inside")
     parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+    parser.add_lightning_class_args(LastCheckpoint, "last")
     parser.add_lightning_class_args(AveragedWeights, "averaging")
     parser.add_argument(
         "--early_stopping",
         type=PositiveInt | None,
         default=None,
         help="Validations in a row without a better val/loss after which training stops; null never does.",
+    )
+    parser.add_argument(
+        "--resume",
+        type=str | None,
+        default=None,
+        help="Go on with a run, in its folder, as if it had never stopped: a run folder, a checkpoint, or auto: the "
+        "newest run of the dataset that has not ended and has these settings; a fresh start where there is none.",
+    )
+    parser.add_argument(
+        "--resume_with_changes", type=bool, default=False, help="Go on although settings are others now."
+    )
+    parser.add_argument(
+        "--init_from",
+        type=str | None,
+        default=None,
+        help="Begin a new run with the weights of this run or checkpoint; the vocabulary grows where it must.",
     )
     parser.set_defaults(
         {

@@ -1,6 +1,7 @@
 """What a run prints before it begins and after it ended."""
 
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import indent
@@ -14,6 +15,11 @@ from ..sampling import generate
 from ..system import SequenceSystem
 
 SAMPLES = 10
+
+
+def note(text: str) -> None:
+    """Something the user should know, on standard error."""
+    print(f"lightseq: {text}", file=sys.stderr)
 
 
 def describe(data: SequenceData, system: SequenceSystem, done: str) -> str:

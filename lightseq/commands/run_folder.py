@@ -1,16 +1,24 @@
 """The folder of a run: ``runs/<dataset>/version_N``."""
 
 import itertools
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import SaveConfigCallback
+from pytorch_lightning.loggers import TensorBoardLogger
 
+from .. import registry
 from ..errors import UserError
+
+
+def runs_of(root: Path, dataset: str) -> Path:
+    """The folder of a dataset's runs."""
+    own = registry.split_file(dataset)
+    return root / re.sub(r"\W+", "_", own[1] if own else dataset)
 
 
 def claim_version(folder: Path) -> int:
@@ -35,16 +43,28 @@ def claim_version(folder: Path) -> int:
     raise AssertionError("counting ends nowhere")
 
 
+def run_logger(runs: Path, folder: Path | None, update: int, chief: bool) -> TensorBoardLogger:
+    """The logger of a run, in a folder of its own.
+
+    Args:
+        runs: Where to make one.
+        folder: That of a run which goes on; None makes one.
+        update: The last update of that run: what was logged after it is dropped from the curves.
+        chief: Whether this process is the one to make it; the others are told.
+    """
+    if folder is not None:
+        return TensorBoardLogger(
+            folder.parent, "", folder.name, default_hp_metric=False, purge_step=update + 1
+        )
+    return TensorBoardLogger(
+        runs.parent, runs.name, claim_version(runs) if chief else None, default_hp_metric=False
+    )
+
+
 def drop_unused(folder: Path) -> None:
     """Remove the folder of a run that ended before it had a checkpoint."""
     if folder.name.startswith("version_") and not list(folder.glob("checkpoints/*.ckpt")):
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def last_checkpoint() -> ModelCheckpoint:
-    """Written whether it was the best or not: ``save_last`` of the best one's would go stale. Nothing is monitored, so
-    the mode means nothing but that a ``ModelCheckpoint`` of the user's can be told from this one."""
-    return ModelCheckpoint(filename="last", save_top_k=1, enable_version_counter=False, mode="max")
 
 
 def check_unfinished(content: Mapping[str, Any], max_epochs: int | None, max_steps: int, path: Path) -> None:
@@ -55,7 +75,7 @@ def check_unfinished(content: Mapping[str, Any], max_epochs: int | None, max_ste
     """
     if "optimizer_states" not in content:
         raise UserError(f"{path} holds the weights alone: a fit can go on from a whole checkpoint only")
-    epochs = content["epoch"] + content["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"]
+    epochs = content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
     if max_epochs is not None and 0 <= max_epochs <= epochs:
         raise UserError(f"{path} has {epochs} epochs behind it: to go on, raise --trainer.max_epochs above that")
     if 0 <= max_steps <= content["global_step"]:

@@ -2,10 +2,10 @@
 
 import logging
 import os
-import re
+import signal
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,31 +15,35 @@ import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
-from pytorch_lightning.loggers import TensorBoardLogger
 
-from .. import registry
 from ..callbacks.averaging import averaging_of
+from ..callbacks.exact_resume import KEY, ExactResume
+from ..callbacks.graceful_stop import listening, started_by_another
 from ..callbacks.progress import RunProgress
 from ..callbacks.results import Results
 from ..checkpoint import find_checkpoint, read_checkpoint
+from ..checkpoint_files import CheckpointFiles
+from ..config import Settings, read_settings
 from ..data import SequenceData
 from ..data.batching import DocumentBatches
 from ..data.findings import headline
 from ..data.ngram import yardsticks
-from ..errors import UserError
+from ..errors import Stopped, UserError
 from ..system import SequenceSystem
 from . import precision
 from .arguments import read_command_line
-from .house import house_callbacks
+from .house import house_callbacks, in_order
 from .parser import BEST, LINKS, TRAINER_DEFAULTS, SettingsParser, add_house_arguments, check_known, check_settings
 from .places import RUNS
 from .predictions import print_predictions
-from .report import describe, print_results, print_values
-from .run_folder import RunConfig, check_unfinished, claim_version, drop_unused, last_checkpoint
+from .report import describe, note, print_results, print_values
+from .resume import Resumed, find_resumed, run_of
+from .run_folder import RunConfig, check_unfinished, drop_unused, run_logger, runs_of
 
 UNTRUE_HERE = (
     ".*LeafSpec",  # Lightning calls what torch deprecates
     "The dirpath has changed",  # a fit that goes on from a checkpoint begins a run folder of its own
+    "Checkpoint directory .* exists and is not empty",  # one that goes on in its own folder finds it so
     "The number of training batches .* is smaller than the logging interval",  # updates are counted over epochs
 )
 """Warnings of Lightning's that tell a user of lightseq nothing."""
@@ -57,7 +61,10 @@ class SequenceCLI(LightningCLI):
         self.verb = verb
         self.line = read_command_line(words)
         self.weights: dict[str, torch.Tensor] | None = None
-        self.results, self.last, self.averaged = Results(), last_checkpoint(), False
+        self.results, self.exact, self.files = Results(), ExactResume(), CheckpointFiles()
+        self.resumed: Resumed | None = None
+        self.stored: dict[str, Any] = {}
+        self.averaged = False
         super().__init__(
             SequenceSystem,
             SequenceData,
@@ -84,23 +91,54 @@ class SequenceCLI(LightningCLI):
     def _parse_ckpt_path(self) -> None:
         """A checkpoint's vocabulary and sizes rule, wherever one is given; a setting that says otherwise is named."""
         settings = self.config[self.verb]
+        if self.verb == "fit":
+            self._find_resumed(settings)
         if settings.get("ckpt_path") is None:
             if self.verb != "fit":
                 raise UserError(f"{self.verb} needs --ckpt_path, a run folder or a checkpoint")
             return
-        path = find_checkpoint(settings["ckpt_path"], last=self.verb == "fit")
+        path = self.resumed.path if self.resumed else find_checkpoint(settings["ckpt_path"], last=self.verb == "fit")
         content = read_checkpoint(path)
         self.weights, stored = content["state_dict"], content["hyper_parameters"]
         settings["ckpt_path"] = str(path)
         if self.verb == "fit":
-            check_unfinished(content, settings["trainer"]["max_epochs"], settings["trainer"]["max_steps"], path)
-            self.averaged = "averaging_state" in content
+            self._go_on(content, settings, path)
         settings["data"]["tokens"], settings["data"]["label_names"] = stored["vocabulary"], stored["labels"]
         for name in set(settings["model"].keys()) & set(stored) - set(LINKS):  # an older one may lack a setting
             key = f"model.{name}"
             if key in self.line.settings.places and settings["model"][name] != stored[name]:
                 note(f"{self.line.settings.places[key]}: {key} is {stored[name]} in the checkpoint, which rules")
             settings["model"][name] = stored[name]
+
+    def _find_resumed(self, settings: Any) -> None:
+        """What ``resume`` means; the run's configuration does not keep the word."""
+        place, with_changes = settings["resume"], settings["resume_with_changes"]
+        settings["resume"], settings["resume_with_changes"] = None, False
+        if place is None:
+            return
+        if settings.get("ckpt_path") is not None:
+            raise UserError("--resume goes on with a run, --ckpt_path begins another from its checkpoint: name one")
+        dumped = self._parser("fit").dump(settings, skip_none=False)
+        now = Settings(read_settings(dumped, "the settings").values, self.line.settings.places)
+        runs = runs_of(Path(settings["trainer"]["default_root_dir"] or RUNS), settings["data"]["dataset"])
+        self.resumed = find_resumed(place, runs, now, with_changes)
+        if self.resumed:
+            settings["ckpt_path"] = str(self.resumed.path)
+
+    def _go_on(self, content: Mapping[str, Any], settings: Any, path: Path) -> None:
+        """What a fit takes from a checkpoint beside the weights."""
+        self.averaged, self.stored = "averaging_state" in content, content.get(KEY, {})
+        self.exact.same_run = self.resumed is not None and not self.resumed.changes
+        self.results.goes_on = self.resumed is not None
+        if not self.exact.same_run:
+            check_unfinished(content, settings["trainer"]["max_epochs"], settings["trainer"]["max_steps"], path)
+        elif (path.parent.parent / "results.json").exists():
+            raise UserError(
+                f"{path.parent.parent} has ended, after update {content['global_step']}: a longer run needs "
+                "--resume_with_changes true and a higher --trainer.max_epochs or --trainer.max_steps"
+            )
+        if self.resumed and settings["seed_everything"] is True:
+            settings["seed_everything"] = self.stored["seed"]
 
     def before_instantiate_classes(self) -> None:
         """Refuse what can be refused before anything is read or written."""
@@ -113,6 +151,7 @@ class SequenceCLI(LightningCLI):
         if self.averaged and not averaging_of(self.trainer):
             path = self.config[self.verb]["ckpt_path"]
             raise UserError(f"{path} has averaged weights: to go on, say how with --averaging.decay")
+        self._check_stored()
         if self.verb == "predict" and self.trainer.world_size > 1:
             raise UserError("predict prints documents in order, and so runs in one process: --trainer.devices 1")
         if self.verb == "fit" and self.model.labels is None:
@@ -127,6 +166,21 @@ class SequenceCLI(LightningCLI):
             if self.verb == "fit":
                 data = self.datamodule
                 print(headline(yardsticks(data.store, data.parts, data.dataset.layout == "stream")))
+
+    def _check_stored(self) -> None:
+        """Refuse to go on where the run could not be the same."""
+        ranks, here = self.stored.get("world_size", 1), self.trainer.world_size
+        if self.stored and ranks != here:
+            raise UserError(
+                f"{self.config[self.verb]['ckpt_path']} is of a run on {ranks} processes, and here are {here}: each has "
+                "its own lanes, hidden states and random numbers, which cannot be dealt anew. Use as many, or begin "
+                "anew from its weights with --init_from"
+            )
+        if self.stored and self.exact.same_run and self.stored["text"] != self.datamodule.store.key:
+            raise UserError(
+                f"the text of dataset {self.datamodule.dataset_name!r} is another one than that of "
+                f"{self.config[self.verb]['ckpt_path']}: --resume_with_changes true goes on all the same"
+            )
 
     def callback(self, key: str) -> Any:
         """A callback of the house's by its key in the configuration."""
@@ -148,16 +202,21 @@ class SequenceCLI(LightningCLI):
             house.append(RunProgress())
         if fitting:
             labelled = self.model.labels is not None
-            house += house_callbacks(self.config_init[self.verb], labelled, self.results, self.last)
+            house += house_callbacks(self.config_init[self.verb], labelled, self.results, self.exact)
+            plugins: Any = settings["plugins"] or []
+            settings["plugins"] = [*(plugins if isinstance(plugins, list) else [plugins]), self.files]
         settings["callbacks"] = own + house
         if fitting and settings["precision"] is None:
             cuda = settings["accelerator"] != "cpu" and torch.cuda.is_available()
-            settings["precision"] = precision.choose(self.model.model, self.datamodule.batch_size, cuda)
+            chosen = self.stored.get("precision")
+            settings["precision"] = chosen or precision.choose(self.model.model, self.datamodule.batch_size, cuda)
             self.config[self.verb]["trainer"]["precision"] = settings["precision"]  # for the run's config.yaml
         try:
-            return self._instantiate_trainer(settings, [])
+            trainer = self._instantiate_trainer(settings, [])
         except (ValueError, TypeError) as error:  # what the Trainer's constructor refuses is a setting of the user's
             raise UserError(" ".join(str(error).split())) from error
+        trainer.callbacks = in_order(trainer.callbacks)  # type: ignore[attr-defined]
+        return trainer
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         settings = {**super()._prepare_subcommand_kwargs(subcommand), "weights_only": True}
@@ -167,28 +226,35 @@ class SequenceCLI(LightningCLI):
         return settings
 
     def fit(self, **kwargs: Any) -> None:
-        """Lightning's own, in a run folder; an interrupted one says where its checkpoint is."""
-        if self.house_logger and not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
+        """Lightning's own, in a run folder; one that is stopped says how it goes on."""
+        trainer = self.trainer
+        if self.house_logger and not trainer.fast_dev_run:  # type: ignore[attr-defined]
             root = Path(self._get(self.config_init, "trainer")["default_root_dir"] or RUNS)
-            own = registry.split_file(self.datamodule.dataset_name)
-            name = re.sub(r"\W+", "_", own[1] if own else self.datamodule.dataset_name)
-            version = claim_version(root / name) if self.trainer.is_global_zero else None
-            self.trainer.logger = TensorBoardLogger(root, name, version, default_hp_metric=False)
-        try:
-            self.trainer.fit(**kwargs)
-        except (ValueError, MisconfigurationException) as error:
-            if self.results.started and not isinstance(error, MisconfigurationException):
-                raise  # a bug, and what it left behind helps to find it
-            if self.house_logger and self.trainer.is_global_zero and self.trainer.logger is not None:
-                drop_unused(Path(self.trainer.logger.log_dir or ""))
-            raise UserError(" ".join(str(error).split())) from error
-        except SystemExit as stop:
-            if not isinstance(stop.__context__, KeyboardInterrupt):
-                raise
-            path = self._checkpoint()
-            goes_on = f"{path} goes on with --ckpt_path" if path else "there is no checkpoint yet"
-            note(f"interrupted after update {self.trainer.global_step}; {goes_on}")
-            raise KeyboardInterrupt from None
+            folder = run_of(self.resumed.path) if self.resumed else None
+            update = self.stored.get("update", 0)
+            runs = runs_of(root, self.datamodule.dataset_name)
+            trainer.logger = run_logger(runs, folder, update, trainer.is_global_zero)
+        with listening(starts_others=trainer.world_size > 1):
+            try:
+                trainer.fit(**kwargs)
+            except (ValueError, MisconfigurationException) as error:
+                if self.results.started and not isinstance(error, MisconfigurationException | UserError):
+                    raise  # a bug, and what it left behind helps to find it
+                if self.house_logger and trainer.is_global_zero and trainer.logger is not None:
+                    drop_unused(Path(trainer.logger.log_dir or ""))
+                if isinstance(error, UserError):
+                    raise
+                raise UserError(" ".join(str(error).split())) from error
+            except Stopped as stop:
+                self._say_how_it_goes_on(stop)
+                raise SystemExit(0) if started_by_another() else stop  # the one that started it speaks for both
+        self.files.retry()
+
+    def _say_how_it_goes_on(self, stop: Stopped) -> None:
+        if self.trainer.is_global_zero:
+            path = self.callback("last").path
+            goes_on = f"fit --resume {path.parent.parent} goes on" if path.is_file() else "there is no checkpoint yet"
+            note(f"stopped by {signal.Signals(stop.number).name} after update {self.trainer.global_step}; {goes_on}")
 
     def after_fit(self) -> None:
         folder = self.trainer.log_dir if self.trainer.loggers else None  # asked on every rank: it is broadcast
@@ -198,7 +264,7 @@ class SequenceCLI(LightningCLI):
 
     def _checkpoint(self, best: bool = False) -> str:
         """The best checkpoint of this run, or the last; empty where there is none."""
-        paths = [self.last.best_model_path]
+        paths = [str(self.callback("last").path)]
         if best:
             paths.insert(0, self.callback("checkpoint").best_model_path)
         return next((path for path in paths if path and Path(path).is_file()), "")
@@ -217,11 +283,6 @@ class SequenceCLI(LightningCLI):
         source = self.datamodule.predict_dataloader().source
         order = source.begun() if isinstance(source, DocumentBatches) else None
         print_predictions(batches, order, self.model.vocabulary, self.model.labels, self.datamodule.store.tagged)
-
-
-def note(text: str) -> None:
-    """Something the user should know, on standard error."""
-    print(f"lightseq: {text}", file=sys.stderr)
 
 
 def run(verb: str, words: Sequence[str]) -> int:

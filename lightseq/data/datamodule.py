@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -82,6 +83,8 @@ class SequenceData(pl.LightningDataModule):
         self.cold_starts = cold_starts
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0")) if seed is None else seed
         self._given = tokens, label_names
+        self.between_batches: list[Callable[[], None]] = []
+        """Called before each training batch is taken: there a run can be stored, and stopped."""
         source = registry.build(registry.DATASETS, dataset, dataset_args)
         if not isinstance(source, TextDataset):
             raise UserError(f"{dataset!r} is broken: {type(source).__name__} is no lightseq.data.TextDataset")
@@ -132,21 +135,23 @@ class SequenceData(pl.LightningDataModule):
         counts = np.bincount(self.parts["train"][:COUNTED], minlength=len(self.vocabulary))
         return [int(count) for count in counts]
 
-    def training_lanes(self, world: int) -> int:
-        """Lanes of the training stream, over all ranks: as many as fill at least one window each."""
+    def training_lanes(self, batches: int) -> int:
+        """Lanes of the training stream, over all batches of an update: as many as fill at least one window each."""
         most = max(1, (len(self.parts["train"]) - 1) // self.window)
-        return min(self.batch_size * world, max(world, most))
+        return min(self.batch_size * batches, most)
 
     def train_dataloader(self) -> SequenceLoader:
-        """The training split in the order of the seed."""
-        world = self.trainer.world_size if self.trainer else 1
-        epoch = self.trainer.current_epoch if self.trainer else 0
+        """The training split in the order of the seed. An update has the same rows, by whatever number of ranks and of
+        accumulated batches they are divided."""
+        world, accumulate, epoch = 1, 1, 0
+        if self.trainer:
+            world, epoch = self.trainer.world_size, self.trainer.current_epoch
+            accumulate = self.trainer.accumulate_grad_batches
         if self.dataset.layout == "stream":
-            source = self._stream(
-                "train", self.training_lanes(world), self.window, seed=self.seed, cold_starts=self.cold_starts
-            )
-            return SequenceLoader(source, epoch)
-        return SequenceLoader(self._documents("train", seed=self.seed), epoch)
+            lanes, own = self.training_lanes(world * accumulate), {"seed": self.seed, "cold_starts": self.cold_starts}
+            source = self._stream("train", lanes, self.window, accumulate=accumulate, **own)
+            return SequenceLoader(source, epoch, self.between_batches)
+        return SequenceLoader(self._documents("train", self.seed, accumulate), epoch, self.between_batches)
 
     def val_dataloader(self) -> list[SequenceLoader]:
         """The validation split, whole; for a stream with the state carried, then in cold windows."""
@@ -180,7 +185,7 @@ class SequenceData(pl.LightningDataModule):
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         return StreamBatches(self.parts[split], lanes=lanes, window=window, rank=rank, world=world, **own)
 
-    def _documents(self, split: str, seed: int | None) -> BatchSource:
+    def _documents(self, split: str, seed: int | None, accumulate: int = 1) -> BatchSource:
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         boundary = Vocabulary(self.vocabulary).boundary
         assert boundary is not None
@@ -192,5 +197,6 @@ class SequenceData(pl.LightningDataModule):
             boundary=boundary,
             rank=rank,
             world=world,
+            accumulate=accumulate,
             seed=seed,
         )

@@ -1,6 +1,6 @@
 """What Lightning iterates over."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ..types import Batch
@@ -16,10 +16,11 @@ class SequenceLoader:
     Args:
         source: The batches by number.
         epoch: The first one.
+        between: Called before each batch is taken: the one before it is done with, and all that it has led to.
     """
 
-    def __init__(self, source: BatchSource, epoch: int = 0) -> None:
-        self.source = source
+    def __init__(self, source: BatchSource, epoch: int = 0, between: Sequence[Callable[[], None]] = ()) -> None:
+        self.source, self.between = source, between
         self.epoch, self.position = epoch, 0
         self._go_on = True
 
@@ -31,6 +32,8 @@ class SequenceLoader:
             self.epoch, self.position = self.epoch + 1, 0
         self._go_on = False
         while self.position < len(self.source):
+            for call in self.between:
+                call()
             self.position += 1
             yield self.source.batch(self.epoch, self.position - 1)
 

@@ -33,6 +33,8 @@ Array = npt.NDArray[Any]
 class Store(NamedTuple):
     """An encoded corpus, memory-mapped."""
 
+    key: str
+    """Equal where the texts, their order, and the vocabulary are."""
     vocabulary: list[str]
     labels: list[str] | None
     """The names of the labels; None for a language model."""
@@ -99,7 +101,7 @@ def _read(place: Path, own: Survey) -> Store | None:
     if arrays is None or not set(ARRAYS) <= set(arrays):
         return None
     label_ids = arrays.pop("label_ids", None)
-    return Store(own.tokens, own.labels, label_ids=label_ids, tagged=own.tagged, **arrays)
+    return Store(place.name, own.tokens, own.labels, label_ids=label_ids, tagged=own.tagged, **arrays)
 
 
 def _write(place: Path, dataset: TextDataset, name: str, own: Survey) -> Store:

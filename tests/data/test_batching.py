@@ -20,7 +20,7 @@ def store_of(texts: list[str], labels: list[int] | None = None, tagged: bool = F
     label_ids = None if labels is None else np.array(labels, np.int32)
     names = None if labels is None else list("0123456789")
     none = np.zeros(len(texts), np.uint8)
-    return Store([*LETTERS, ""], names, tokens, offsets, none.astype(np.int64), none, none, label_ids, tagged)
+    return Store("key", [*LETTERS, ""], names, tokens, offsets, none.astype(np.int64), none, none, label_ids, tagged)
 
 
 def documents(texts: list[str], **settings: object) -> DocumentBatches:

@@ -22,7 +22,7 @@ def store_of(
     digests = np.array(groups or [crc32(text.encode()) for text in texts], np.int64)
     said = np.array([SPLITS.index(split) for split in splits or [""] * len(texts)], np.uint8)
     extra = np.array(augmented or [0] * len(texts), np.uint8)
-    return Store(list("abcdefghij"), None, tokens, offsets, digests, said, extra, None, False)
+    return Store("key", list("abcdefghij"), None, tokens, offsets, digests, said, extra, None, False)
 
 
 def names(n: int) -> list[str]:

@@ -1,0 +1,138 @@
+"""A run that goes on from a checkpoint is the run that was never interrupted, to the last bit."""
+
+import random
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning import Callback
+
+from ..data import SequenceData
+from ..system import SequenceSystem
+from .agreement import gathered
+from .loop_progress import settle
+
+KEY = "lightseq"
+"""Of a checkpoint: what this callback adds to Lightning's own."""
+
+
+class ExactResume(Callback):
+    """Stores what Lightning leaves out of a checkpoint, and puts it back when a run goes on.
+
+    Of every rank: the states of the random-number generators, the hidden state that the next window begins with, the
+    sums of what is logged next, the gradients of an update that is only half gathered. Of the run: how many ranks
+    there are, the precision, the seed of the data, which text it is. And the loops' counters are written as they stand
+    between two batches, wherever the checkpoint is taken: of the other places Lightning guesses what was left to do.
+
+    A validation that had not ended is run again from its start. A run whose last update was made, but which had not
+    ended (``same_run``), does what was left to do: its validation, its last samples.
+    """
+
+    def __init__(self) -> None:
+        self.same_run = False
+        """Whether the very run goes on, rather than a longer one from its checkpoint."""
+        self._validated, self._due = -1, False
+        self._stored: dict[str, Any] | None = None
+        self._ranks: list[dict[str, Any]] | None = None
+        self._bounds: tuple[int | None, int] | None = None
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self._validated, self._due, self._stored, self._ranks, self._bounds = -1, False, None, None, None
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not trainer.sanity_checking:
+            self._validated, self._due = trainer.fit_loop.epoch_loop.batch_progress.total.processed, False
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        if trainer.state.fn != "fit":
+            return
+        assert isinstance(pl_module, SequenceSystem)
+        due = settle(trainer, checkpoint["loops"]["fit_loop"], self._validated)
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        own = data if isinstance(data, SequenceData) else None
+        checkpoint[KEY] = {
+            "update": trainer.global_step,
+            "world_size": trainer.world_size,
+            "precision": str(trainer.precision),
+            "seed": own and own.seed,
+            "text": own and own.store.key,
+            "validation_due": due or self._due,
+            "ending": trainer.should_stop,
+            # as they were read, until they are put back
+            "ranks": self._ranks or gathered(random_states() | pl_module.rank_state()),
+        }
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self._stored = checkpoint.get(KEY)  # Lightning alone has none
+        if self._stored is not None:
+            self._ranks, self._due = self._stored["ranks"], self._stored["validation_due"]
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Of a run with no update left Lightning would do nothing, not even end it: until it has begun, nothing bounds
+        it."""
+        if self._stored and self._stored["ending"] and self.same_run:
+            self._bounds = trainer.fit_loop.max_epochs, trainer.fit_loop.epoch_loop.max_steps
+            trainer.fit_loop.max_epochs = trainer.fit_loop.epoch_loop.max_steps = -1
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._stored is None:
+            return
+        if self._bounds is not None:
+            trainer.fit_loop.max_epochs, trainer.fit_loop.epoch_loop.max_steps = self._bounds
+            trainer.should_stop = True
+        if self._due:
+            self._validate(trainer)
+        self._validated = trainer.fit_loop.epoch_loop.batch_progress.total.processed
+
+    def _validate(self, trainer: pl.Trainer) -> None:
+        """As Lightning does after a batch. What it logs stands at the update before, here as there."""
+        epoch_loop, logged = trainer.fit_loop.epoch_loop, trainer._logger_connector
+        first = logged._first_loop_iter
+        epoch_loop._batches_that_stepped = trainer.global_step - 1
+        epoch_loop.val_loop.restarting = False
+        trainer.validating = True
+        epoch_loop.val_loop.run()
+        trainer.training = True
+        logged._first_loop_iter = first
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Earlier would be too early: whatever makes an iterator draws random numbers."""
+        if self._ranks is None:
+            return
+        assert isinstance(pl_module, SequenceSystem)
+        own = self._ranks[trainer.global_rank]
+        trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
+        set_random_states(own)
+        pl_module.load_rank_state(own)
+        self._ranks = None
+
+
+def random_states() -> dict[str, Any]:
+    """The states of all global random-number generators of this process, as plain types and tensors. What is of
+    lightseq draws from those of torch alone, dropout; a plugin may draw from any."""
+    version, internal, gauss = random.getstate()
+    _, keys, position, has_gauss, cached = np.random.get_state()
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "python": [version, list(internal), gauss],
+        "numpy": [torch.tensor(np.asarray(keys).astype(np.int64)), int(position), int(has_gauss), float(cached)],
+    }
+
+
+def set_random_states(states: dict[str, Any]) -> None:
+    """Go on drawing where ``random_states`` was taken."""
+    torch.set_rng_state(states["torch"])
+    if states["cuda"]:
+        torch.cuda.set_rng_state_all(states["cuda"])
+    version, internal, gauss = states["python"]
+    random.setstate((version, tuple(internal), gauss))
+    keys, *rest = states["numpy"]
+    np.random.set_state(("MT19937", keys.numpy().astype(np.uint32), *rest))

@@ -1,0 +1,65 @@
+"""The checkpoint that a run goes on from."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.loggers import TensorBoardLogger
+
+from ..data import SequenceData
+from ..types import NonNegativeInt
+from .safety import safely
+
+
+class LastCheckpoint(Checkpoint):
+    """Writes ``checkpoints/last.ckpt`` every few updates, after each validation, and where a run ends without one.
+
+    It is written between two batches: all that the update before it has logged is in the curves by then, and a run that
+    is killed and goes on leaves no gap in them. The one before it stays as ``previous.ckpt``.
+
+    Args:
+        every_n_steps: Optimiser updates between two of them; 0 is after validations only.
+    """
+
+    def __init__(self, every_n_steps: NonNegativeInt = 200) -> None:
+        self.every_n_steps = every_n_steps
+        self.path = Path("last.ckpt")
+        """Where it is written; known when a fit begins."""
+        self._saved_update = 0
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        folder = trainer.log_dir if trainer.loggers else None  # asked on every rank: it is broadcast
+        self.path = Path(folder or trainer.default_root_dir, "checkpoints", "last.ckpt")
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._saved_update = trainer.global_step
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        if isinstance(data, SequenceData):
+            data.between_batches.append(partial(self._between_batches, trainer))
+
+    def _between_batches(self, trainer: pl.Trainer) -> None:
+        if self.every_n_steps and trainer.global_step >= self._saved_update + self.every_n_steps:
+            self.save(trainer)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not trainer.sanity_checking and trainer.state.fn == "fit":
+            self.save(trainer)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.should_stop and not trainer.enable_validation:
+            self.save(trainer)
+
+    def save(self, trainer: pl.Trainer) -> None:
+        """Write it now; on all ranks."""
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
+                with safely("the curves on disk"):
+                    logger.experiment.flush()
+        trainer.save_checkpoint(self.path)
+        self._saved_update = trainer.global_step
