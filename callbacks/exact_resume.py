@@ -50,7 +50,9 @@ class ExactResume(Callback):
         if trainer.state.fn != "fit":
             return
         assert isinstance(pl_module, SequenceSystem)
-        due = settle(trainer, checkpoint["loops"]["fit_loop"], self._validated)
+        loops = checkpoint["loops"]["fit_loop"]
+        due = settle(trainer, loops, self._validated)
+        checkpoint["epoch"] = loops["epoch_progress"]["current"]["completed"]
         data = trainer.datamodule  # type: ignore[attr-defined]
         own = data if isinstance(data, SequenceData) else None
         checkpoint[KEY] = {

@@ -4,8 +4,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-TRACKED = ("ready", "started", "processed", "completed")
-
 
 def settle(trainer: pl.Trainer, loops: dict[str, Any], validated: int) -> bool:
     """Rewrite the counters that a checkpoint holds, so that a run goes on with the next batch.
@@ -33,16 +31,19 @@ def settle(trainer: pl.Trainer, loops: dict[str, Any], validated: int) -> bool:
     if done > 0 and (batches["is_last_batch"] or done == trainer.num_training_batches):
         for counter in (epochs["total"], epochs["current"]):
             _set(counter, counter["started"])
-        _set(batches["current"], 0)
+        steps = loops["epoch_loop.automatic_optimization.optim_progress"]["optimizer"]
+        for tracked in (batches, loops["epoch_loop.scheduler_progress"], steps["step"], steps["zero_grad"]):
+            _set(tracked["current"], 0)
         batches["is_last_batch"] = False
         loaders = loops["state_dict"].get("combined_loader", [])
         for place, state in enumerate(loaders):  # an epoch that was cut short by limit_train_batches has not run out
             loaders[place] = {"epoch": state["epoch"] + bool(state["position"]), "position": 0}
-    validation = loops["epoch_loop.val_loop.batch_progress"]
+    validation = loops["epoch_loop.val_loop.batch_progress"]  # it begins at its first batch in any case
     for counter in (validation["total"], validation["current"]):
-        _set(counter, counter["ready"])
+        _set(counter, 0)
+    validation["is_last_batch"] = False
     return due
 
 
 def _set(counter: dict[str, int], number: int) -> None:
-    counter.update(dict.fromkeys(TRACKED, number))
+    counter.update(dict.fromkeys(counter, number))

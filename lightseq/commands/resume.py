@@ -1,16 +1,19 @@
 """Which run a ``fit`` goes on with, and whether it is the same one."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..checkpoint import find_checkpoint
-from ..checkpoint_files import good_checkpoints
+from ..checkpoint import find_checkpoint, good_checkpoints
 from ..config import Settings, read_settings
 from ..errors import UserError
 from .report import note
+from .run_folder import runs_of
 
 AUTO = "auto"
+
+ENDED = "results.json"
+"""Lies in the folder of a run that has come to its end."""
 
 FREE = {
     "resume",
@@ -38,30 +41,77 @@ class Resumed(NamedTuple):
     """Settings that are others now, a line each."""
 
 
-def find_resumed(place: str, runs: Path, now: Settings, with_changes: bool) -> Resumed | None:
-    """The checkpoint to go on from; None where there is none yet.
+def take_resumed(settings: Any, resolved: Callable[[], Settings]) -> Resumed | None:
+    """The run that a fit's ``resume`` means, its checkpoint as ``ckpt_path``; None where there is none yet.
 
     Args:
-        place: A run folder, a checkpoint, or ``auto``: the newest run that has not ended and has the same settings.
-        runs: The folder of the dataset's runs.
-        now: The settings of this run, resolved.
-        with_changes: Go on although settings differ.
+        settings: Of the fit; they keep nothing of the wish itself, for a later run that reads them.
+        resolved: Gives the same with everything resolved, and where it is said.
 
     Raises:
-        UserError: No such place, or settings that differ.
+        UserError: No such run, one that is another by its settings, or a checkpoint as well.
     """
-    if place == AUTO:
-        return _newest(runs, now, with_changes)
-    given = Path(place)
-    if given.is_dir():
-        path = next(iter(good_checkpoints(given)), None) or find_checkpoint(given, last=True)
-    else:
-        path = find_checkpoint(given, last=True)
+    place, with_changes = settings["resume"], settings["resume_with_changes"]
+    settings["resume"], settings["resume_with_changes"] = None, False
+    if place is None:
+        return None
+    if settings.get("ckpt_path") is not None:
+        raise UserError("--resume goes on with a run, --ckpt_path begins another from its checkpoint: name one")
+    runs = runs_of(settings["trainer"]["default_root_dir"], settings["data"]["dataset"])
+    now = resolved()
+    found = _newest(runs, now, with_changes) if place == AUTO else _given(Path(place), now, with_changes)
+    if found:
+        settings["ckpt_path"] = str(found.path)
+    return found
+
+
+def check_not_ended(resumed: Resumed, content: Mapping[str, Any]) -> None:
+    """Refuse to go on with the same run where it has come to its end.
+
+    Raises:
+        UserError: It has.
+    """
+    folder = run_of(resumed.path)
+    if folder is not None and (folder / ENDED).exists():
+        raise UserError(
+            f"{folder} has ended, after update {content['global_step']}: a longer run needs --resume_with_changes true "
+            "and a higher --trainer.max_epochs or --trainer.max_steps"
+        )
+
+
+def check_same(stored: Mapping[str, Any], processes: int, text: str | None, place: str) -> None:
+    """Refuse to go on where the run could not be the same.
+
+    Args:
+        stored: What the checkpoint says of the run.
+        processes: How many there are here.
+        text: The key of the text here; None where it may be another.
+        place: The checkpoint.
+
+    Raises:
+        UserError: Another number of processes, or another text.
+    """
+    if stored["world_size"] != processes:
+        raise UserError(
+            f"{place} is of a run on {stored['world_size']} processes, and here are {processes}: each has lanes, "
+            "hidden states and random numbers of its own, which cannot be dealt anew. Run as many, or begin anew from "
+            "its weights with --init_from"
+        )
+    if text is not None and stored["text"] != text:
+        raise UserError(
+            f"the text is another one than that of {place}: --resume_with_changes true goes on all the same"
+        )
+
+
+def _given(place: Path, now: Settings, with_changes: bool) -> Resumed:
+    """A run folder's newest checkpoint that is whole, or a checkpoint."""
+    whole = next(iter(good_checkpoints(place)), None) if place.is_dir() else None
+    path = whole or find_checkpoint(place, last=True)
     changes = changed(run_of(path), now)
     if changes and not with_changes:
         raise UserError(
             f"{_listed(changes)}: a resumed run is the same run. --resume_with_changes true goes on all the same, "
-            f"--init_from {place} starts a new run from its weights"
+            f"--init_from {place} begins another from its weights"
         )
     return Resumed(path, changes)
 
@@ -70,7 +120,7 @@ def _newest(runs: Path, now: Settings, with_changes: bool) -> Resumed | None:
     """Of the runs that have not ended; what is passed over is told."""
     numbered = [folder for folder in runs.glob("version_*") if folder.name[8:].isdigit()]
     for folder in sorted(numbered, key=lambda folder: int(folder.name[8:]), reverse=True):
-        if (folder / "results.json").exists() or not any(folder.glob("checkpoints/*.ckpt")):
+        if (folder / ENDED).exists() or not any(folder.glob("checkpoints/*.ckpt")):
             continue
         changes = changed(folder, now)
         if changes and not with_changes:

@@ -13,12 +13,13 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from .. import registry
 from ..errors import UserError
+from .places import RUNS
 
 
-def runs_of(root: Path, dataset: str) -> Path:
-    """The folder of a dataset's runs."""
+def runs_of(root: str | None, dataset: str) -> Path:
+    """The folder of a dataset's runs, below ``trainer.default_root_dir``."""
     own = registry.split_file(dataset)
-    return root / re.sub(r"\W+", "_", own[1] if own else dataset)
+    return Path(root or RUNS) / re.sub(r"\W+", "_", own[1] if own else dataset)
 
 
 def claim_version(folder: Path) -> int:
@@ -53,12 +54,8 @@ def run_logger(runs: Path, folder: Path | None, update: int, chief: bool) -> Ten
         chief: Whether this process is the one to make it; the others are told.
     """
     if folder is not None:
-        return TensorBoardLogger(
-            folder.parent, "", folder.name, default_hp_metric=False, purge_step=update + 1
-        )
-    return TensorBoardLogger(
-        runs.parent, runs.name, claim_version(runs) if chief else None, default_hp_metric=False
-    )
+        return TensorBoardLogger(folder.parent, "", folder.name, default_hp_metric=False, purge_step=update + 1)
+    return TensorBoardLogger(runs.parent, runs.name, claim_version(runs) if chief else None, default_hp_metric=False)
 
 
 def drop_unused(folder: Path) -> None:

@@ -34,10 +34,9 @@ from . import precision
 from .arguments import read_command_line
 from .house import house_callbacks, in_order
 from .parser import BEST, LINKS, TRAINER_DEFAULTS, SettingsParser, add_house_arguments, check_known, check_settings
-from .places import RUNS
 from .predictions import print_predictions
 from .report import describe, note, print_results, print_values
-from .resume import Resumed, find_resumed, run_of
+from .resume import Resumed, check_not_ended, check_same, run_of, take_resumed
 from .run_folder import RunConfig, check_unfinished, drop_unused, run_logger, runs_of
 
 UNTRUE_HERE = (
@@ -92,7 +91,7 @@ class SequenceCLI(LightningCLI):
         """A checkpoint's vocabulary and sizes rule, wherever one is given; a setting that says otherwise is named."""
         settings = self.config[self.verb]
         if self.verb == "fit":
-            self._find_resumed(settings)
+            self.resumed = take_resumed(settings, self._resolved)
         if settings.get("ckpt_path") is None:
             if self.verb != "fit":
                 raise UserError(f"{self.verb} needs --ckpt_path, a run folder or a checkpoint")
@@ -110,33 +109,20 @@ class SequenceCLI(LightningCLI):
                 note(f"{self.line.settings.places[key]}: {key} is {stored[name]} in the checkpoint, which rules")
             settings["model"][name] = stored[name]
 
-    def _find_resumed(self, settings: Any) -> None:
-        """What ``resume`` means; the run's configuration does not keep the word."""
-        place, with_changes = settings["resume"], settings["resume_with_changes"]
-        settings["resume"], settings["resume_with_changes"] = None, False
-        if place is None:
-            return
-        if settings.get("ckpt_path") is not None:
-            raise UserError("--resume goes on with a run, --ckpt_path begins another from its checkpoint: name one")
-        dumped = self._parser("fit").dump(settings, skip_none=False)
-        now = Settings(read_settings(dumped, "the settings").values, self.line.settings.places)
-        runs = runs_of(Path(settings["trainer"]["default_root_dir"] or RUNS), settings["data"]["dataset"])
-        self.resumed = find_resumed(place, runs, now, with_changes)
-        if self.resumed:
-            settings["ckpt_path"] = str(self.resumed.path)
+    def _resolved(self) -> Settings:
+        """The settings as ``config.yaml`` will hold them."""
+        text = self._parser(self.verb).dump(self.config[self.verb], skip_none=False)
+        return Settings(read_settings(text, "config.yaml").values, self.line.settings.places)
 
     def _go_on(self, content: Mapping[str, Any], settings: Any, path: Path) -> None:
         """What a fit takes from a checkpoint beside the weights."""
         self.averaged, self.stored = "averaging_state" in content, content.get(KEY, {})
-        self.exact.same_run = self.resumed is not None and not self.resumed.changes
         self.results.goes_on = self.resumed is not None
-        if not self.exact.same_run:
+        self.exact.same_run = self.resumed is not None and not self.resumed.changes
+        if self.resumed and self.exact.same_run:
+            check_not_ended(self.resumed, content)
+        else:
             check_unfinished(content, settings["trainer"]["max_epochs"], settings["trainer"]["max_steps"], path)
-        elif (path.parent.parent / "results.json").exists():
-            raise UserError(
-                f"{path.parent.parent} has ended, after update {content['global_step']}: a longer run needs "
-                "--resume_with_changes true and a higher --trainer.max_epochs or --trainer.max_steps"
-            )
         if self.resumed and settings["seed_everything"] is True:
             settings["seed_everything"] = self.stored["seed"]
 
@@ -151,7 +137,9 @@ class SequenceCLI(LightningCLI):
         if self.averaged and not averaging_of(self.trainer):
             path = self.config[self.verb]["ckpt_path"]
             raise UserError(f"{path} has averaged weights: to go on, say how with --averaging.decay")
-        self._check_stored()
+        if self.stored:
+            place, text = self.config["fit"]["ckpt_path"], self.datamodule.store.key
+            check_same(self.stored, self.trainer.world_size, text if self.exact.same_run else None, place)
         if self.verb == "predict" and self.trainer.world_size > 1:
             raise UserError("predict prints documents in order, and so runs in one process: --trainer.devices 1")
         if self.verb == "fit" and self.model.labels is None:
@@ -166,21 +154,6 @@ class SequenceCLI(LightningCLI):
             if self.verb == "fit":
                 data = self.datamodule
                 print(headline(yardsticks(data.store, data.parts, data.dataset.layout == "stream")))
-
-    def _check_stored(self) -> None:
-        """Refuse to go on where the run could not be the same."""
-        ranks, here = self.stored.get("world_size", 1), self.trainer.world_size
-        if self.stored and ranks != here:
-            raise UserError(
-                f"{self.config[self.verb]['ckpt_path']} is of a run on {ranks} processes, and here are {here}: each has "
-                "its own lanes, hidden states and random numbers, which cannot be dealt anew. Use as many, or begin "
-                "anew from its weights with --init_from"
-            )
-        if self.stored and self.exact.same_run and self.stored["text"] != self.datamodule.store.key:
-            raise UserError(
-                f"the text of dataset {self.datamodule.dataset_name!r} is another one than that of "
-                f"{self.config[self.verb]['ckpt_path']}: --resume_with_changes true goes on all the same"
-            )
 
     def callback(self, key: str) -> Any:
         """A callback of the house's by its key in the configuration."""
@@ -229,25 +202,24 @@ class SequenceCLI(LightningCLI):
         """Lightning's own, in a run folder; one that is stopped says how it goes on."""
         trainer = self.trainer
         if self.house_logger and not trainer.fast_dev_run:  # type: ignore[attr-defined]
-            root = Path(self._get(self.config_init, "trainer")["default_root_dir"] or RUNS)
+            runs = runs_of(self._get(self.config_init, "trainer")["default_root_dir"], self.datamodule.dataset_name)
             folder = run_of(self.resumed.path) if self.resumed else None
-            update = self.stored.get("update", 0)
-            runs = runs_of(root, self.datamodule.dataset_name)
-            trainer.logger = run_logger(runs, folder, update, trainer.is_global_zero)
+            trainer.logger = run_logger(runs, folder, self.stored.get("update", 0), trainer.is_global_zero)
         with listening(starts_others=trainer.world_size > 1):
             try:
                 trainer.fit(**kwargs)
             except (ValueError, MisconfigurationException) as error:
-                if self.results.started and not isinstance(error, MisconfigurationException | UserError):
+                known = isinstance(error, UserError)
+                if self.results.started and not known and not isinstance(error, MisconfigurationException):
                     raise  # a bug, and what it left behind helps to find it
                 if self.house_logger and trainer.is_global_zero and trainer.logger is not None:
                     drop_unused(Path(trainer.logger.log_dir or ""))
-                if isinstance(error, UserError):
-                    raise
-                raise UserError(" ".join(str(error).split())) from error
+                raise error if known else UserError(" ".join(str(error).split())) from error
             except Stopped as stop:
                 self._say_how_it_goes_on(stop)
-                raise SystemExit(0) if started_by_another() else stop  # the one that started it speaks for both
+                if started_by_another():  # which speaks for both, and must not take this one for dead
+                    raise SystemExit(0) from stop
+                raise
         self.files.retry()
 
     def _say_how_it_goes_on(self, stop: Stopped) -> None:
