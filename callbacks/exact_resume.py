@@ -7,6 +7,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning import Callback
+from torch.optim.lr_scheduler import LambdaLR
 
 from ..data import SequenceData
 from ..system import SequenceSystem
@@ -22,7 +23,7 @@ class ExactResume(Callback):
 
     Of every rank: the states of the random-number generators, the hidden state that the next window begins with, the
     sums of what is logged next, the gradients of an update that is only half gathered. Of the run: how many ranks
-    there are, the precision, the seed of the data, which text it is. And the loops' counters are written as they stand
+    there are, the precision, which text it is. And the loops' counters are written as they stand
     between two batches, wherever the checkpoint is taken: of the other places Lightning guesses what was left to do.
 
     A validation that had not ended is run again from its start. A run whose last update was made, but which had not
@@ -36,6 +37,7 @@ class ExactResume(Callback):
         self._stored: dict[str, Any] | None = None
         self._ranks: list[dict[str, Any]] | None = None
         self._bounds: tuple[int | None, int] | None = None
+        self._options: list[dict[str, Any]] = []
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self._validated, self._due, self._stored, self._ranks, self._bounds = -1, False, None, None, None
@@ -59,7 +61,6 @@ class ExactResume(Callback):
             "update": trainer.global_step,
             "world_size": trainer.world_size,
             "precision": str(trainer.precision),
-            "seed": own and own.seed,
             "text": own and own.store.key,
             "validation_due": due or self._due,
             "ending": trainer.should_stop,
@@ -76,7 +77,8 @@ class ExactResume(Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Of a run with no update left Lightning would do nothing, not even end it: until it has begun, nothing bounds
-        it."""
+        it. The optimiser is fresh here, and has the options of the settings."""
+        self._options = [{k: v for k, v in g.items() if k != "params"} for g in trainer.optimizers[0].param_groups]
         if self._stored and self._stored["ending"] and self.same_run:
             self._bounds = trainer.fit_loop.max_epochs, trainer.fit_loop.epoch_loop.max_steps
             trainer.fit_loop.max_epochs = trainer.fit_loop.epoch_loop.max_steps = -1
@@ -84,12 +86,24 @@ class ExactResume(Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._stored is None:
             return
+        if not self.same_run:
+            self._take_options(trainer)
         if self._bounds is not None:
             trainer.fit_loop.max_epochs, trainer.fit_loop.epoch_loop.max_steps = self._bounds
             trainer.should_stop = True
         if self._due:
             self._validate(trainer)
         self._validated = trainer.fit_loop.epoch_loop.batch_progress.total.processed
+
+    def _take_options(self, trainer: pl.Trainer) -> None:
+        """Learning rate and weight decay are those asked for now, which the checkpoint's have overwritten."""
+        scheduler = trainer.lr_scheduler_configs[0].scheduler
+        assert isinstance(scheduler, LambdaLR)
+        scheduler.base_lrs = [options["initial_lr"] for options in self._options]
+        for group, options, share in zip(
+            trainer.optimizers[0].param_groups, self._options, scheduler.lr_lambdas, strict=True
+        ):
+            group.update(options, lr=options["initial_lr"] * share(scheduler.last_epoch))
 
     def _validate(self, trainer: pl.Trainer) -> None:
         """As Lightning does after a batch. What it logs stands at the update before, here as there."""

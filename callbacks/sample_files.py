@@ -1,12 +1,17 @@
 """Samples in files of the run folder: the lasting record, whatever logger there is."""
 
 import json
+import os
+import re
 from pathlib import Path
 
 from .safety import safely
 from .showing import Showing
 
 RECORD, PAGE = "samples.jsonl", "samples.md"
+
+HEADING = re.compile(r"^## Update ([\d,]+)$", re.MULTILINE)
+"""Of a showing on the page."""
 
 
 def write(folder: Path, showing: Showing) -> None:
@@ -21,7 +26,28 @@ def write(folder: Path, showing: Showing) -> None:
         _append(folder / PAGE, f"{showing.page()}\n")
 
 
+def keep(folder: Path, update: int) -> None:
+    """Drop what was shown after an update: a run goes on from there, and will show it again."""
+    record, page = folder / RECORD, folder / PAGE
+    with safely(RECORD):
+        if record.is_file():
+            lines = record.read_text(encoding="utf-8").splitlines(keepends=True)
+            whole = [line for line in lines if line.endswith("\n")]  # a run that is killed may leave half of one
+            _replace(record, "".join(line for line in whole if json.loads(line)["step"] <= update))
+    with safely(PAGE):
+        if page.is_file():
+            text = page.read_text(encoding="utf-8")
+            later = (match for match in HEADING.finditer(text) if int(match[1].replace(",", "")) > update)
+            _replace(page, text[: first.start()] if (first := next(later, None)) else text)
+
+
 def _append(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write(text)
+
+
+def _replace(path: Path, text: str) -> None:
+    beside = path.with_name(f"{path.name}.part")
+    beside.write_text(text, encoding="utf-8")
+    os.replace(beside, path)

@@ -79,6 +79,12 @@ def find_config(name: str) -> tuple[str, str]:
     return shipped[name], f"recipe {name}"
 
 
+def newest_config(folder: Path) -> Path | None:
+    """The configuration that a run was last begun or gone on with, in its folder."""
+    files = [path for path in (folder / "config.yaml", *folder.glob("config.resume-*.yaml")) if path.is_file()]
+    return max(files, key=lambda path: path.stat().st_mtime_ns, default=None)
+
+
 def read_settings(text: str, source: str) -> Settings:
     """Parse YAML and note the line of every key. The arguments of a plugin stay the text that was written, for its own
     annotations to read: a path called ``2024`` is no number.

@@ -17,6 +17,9 @@ from ..errors import UserError
 
 HERE = "command line"
 
+RUNS = ("ckpt_path", "resume")
+"""Flags that name a run, whose settings are taken where no others are given."""
+
 NAMES_A_PLACE = re.compile(r"(.*_)?(path|file|folder|url)s?")
 """Arguments of a dataset that name what it opens, whatever their annotation."""
 
@@ -45,7 +48,7 @@ def read_command_line(words: Sequence[str]) -> CommandLine:
         flag, equals, value = word.partition("=")
         key = flag.removeprefix("--").rstrip("+") if flag.startswith("--") else ""
         plugin = next((k for k in config.PLUGIN_ARGUMENTS.values() if f"{key}.".startswith(f"{k}.")), None)
-        if plugin or flag in ("--config", "-c") or key in (*config.PLUGIN_ARGUMENTS, "ckpt_path"):
+        if plugin or flag in ("--config", "-c") or key in (*config.PLUGIN_ARGUMENTS, *RUNS):
             if not equals:
                 if not queue:
                     raise UserError(f"{flag} needs a value")
@@ -65,8 +68,8 @@ def read_command_line(words: Sequence[str]) -> CommandLine:
     for said in [*files, flags]:
         if named := config.get(said.values, "data.dataset"):
             registry.allow_file(str(named))
-    run = flags.values.get("ckpt_path")
-    if run and not files:
+    run = next((flags.values[key] for key in RUNS if key in flags.values), None)
+    if run and run != "auto" and not files:
         files = [_settings_of_run(run, flags)]
     return _merged(files, flags, left)
 
@@ -75,8 +78,8 @@ def _settings_of_run(place: str, flags: Settings) -> Settings:
     """The configuration that a checkpoint's run was trained with, where it lies beside it; else what the checkpoint
     says of its data. Neither allows a file of code, and a checkpoint alone names no file to open either."""
     path = find_checkpoint(place)
-    file = path.parent.parent / "config.yaml"
-    if path.parent.name == "checkpoints" and file.is_file():
+    file = config.newest_config(path.parent.parent) if path.parent.name == "checkpoints" else None
+    if file is not None:
         return config.read_settings(file.read_text(encoding="utf-8"), str(file))
     data = dict(read_checkpoint(path).get("datamodule_hyper_parameters", {}))
     stored, given = (config.get(said, "dataset_args") or {} for said in (data, flags.values.get("data", {})))

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..checkpoint import find_checkpoint, good_checkpoints
-from ..config import Settings, read_settings
+from ..config import Settings, newest_config, read_settings
 from ..errors import UserError
 from .report import note
 from .run_folder import runs_of
@@ -39,6 +39,8 @@ class Resumed(NamedTuple):
     """Its checkpoint."""
     changes: list[str]
     """Settings that are others now, a line each."""
+    with_changes: bool
+    """Whether it may be another run in anything else."""
 
 
 def take_resumed(settings: Any, resolved: Callable[[], Settings]) -> Resumed | None:
@@ -113,7 +115,7 @@ def _given(place: Path, now: Settings, with_changes: bool) -> Resumed:
             f"{_listed(changes)}: a resumed run is the same run. --resume_with_changes true goes on all the same, "
             f"--init_from {place} begins another from its weights"
         )
-    return Resumed(path, changes)
+    return Resumed(path, changes, with_changes)
 
 
 def _newest(runs: Path, now: Settings, with_changes: bool) -> Resumed | None:
@@ -127,7 +129,7 @@ def _newest(runs: Path, now: Settings, with_changes: bool) -> Resumed | None:
             note(f"{folder} has not ended, and is another run: {_listed(changes)}")
             continue
         if path := next(iter(good_checkpoints(folder)), None):
-            return Resumed(path, changes)
+            return Resumed(path, changes, with_changes)
     note(f"nothing to go on with in {runs}: a fresh start")
     return None
 
@@ -139,17 +141,15 @@ def run_of(path: Path) -> Path | None:
 
 def changed(folder: Path | None, now: Settings) -> list[str]:
     """Settings that are others now than in the configuration which a run was last begun with, a line each."""
-    files = [] if folder is None else [folder / "config.yaml", *folder.glob("config.resume-*.yaml")]
-    written = [file for file in files if file.is_file()]
-    if not written:
+    newest = None if folder is None else newest_config(folder)
+    if newest is None:
         return []
-    newest = max(written, key=lambda file: file.stat().st_mtime_ns)
     then = _flat(read_settings(newest.read_text(encoding="utf-8"), str(newest)).values)
     lines = []
     for key, value in _flat(now.values).items():
         old = then.get(key)
         chosen = key == "trainer.precision" and value is None  # where it is left open, that of the checkpoint is taken
-        if key not in FREE and old != value and not chosen and not (key == "seed_everything" and value is True):
+        if key not in FREE and old != value and not chosen:
             place = f"{now.places[key]}: " if key in now.places else ""
             lines.append(f"{place}{key} was {_shown(old)} in {folder}, and is {_shown(value)} now")
     return lines

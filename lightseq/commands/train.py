@@ -21,7 +21,7 @@ from ..callbacks.exact_resume import KEY, ExactResume
 from ..callbacks.graceful_stop import listening, started_by_another
 from ..callbacks.progress import RunProgress
 from ..callbacks.results import Results
-from ..checkpoint import find_checkpoint, read_checkpoint
+from ..checkpoint import MODEL_SETTINGS, find_checkpoint, read_checkpoint
 from ..checkpoint_files import CheckpointFiles
 from ..config import Settings, read_settings
 from ..data import SequenceData
@@ -46,6 +46,10 @@ UNTRUE_HERE = (
     "The number of training batches .* is smaller than the logging interval",  # updates are counted over epochs
 )
 """Warnings of Lightning's that tell a user of lightseq nothing."""
+
+
+RULED = {*MODEL_SETTINGS, "optimizer"} - {*LINKS, "dropout"}
+"""Settings of the model that a run which goes on cannot change."""
 
 
 class SequenceCLI(LightningCLI):
@@ -103,7 +107,8 @@ class SequenceCLI(LightningCLI):
         if self.verb == "fit":
             self._go_on(content, settings, path)
         settings["data"]["tokens"], settings["data"]["label_names"] = stored["vocabulary"], stored["labels"]
-        for name in set(settings["model"].keys()) & set(stored) - set(LINKS):  # an older one may lack a setting
+        ruled = set(stored) - set(LINKS) if self.resumed is None else RULED
+        for name in set(settings["model"].keys()) & ruled & set(stored):  # an older one may lack a setting
             key = f"model.{name}"
             if key in self.line.settings.places and settings["model"][name] != stored[name]:
                 note(f"{self.line.settings.places[key]}: {key} is {stored[name]} in the checkpoint, which rules")
@@ -123,8 +128,6 @@ class SequenceCLI(LightningCLI):
             check_not_ended(self.resumed, content)
         else:
             check_unfinished(content, settings["trainer"]["max_epochs"], settings["trainer"]["max_steps"], path)
-        if self.resumed and settings["seed_everything"] is True:
-            settings["seed_everything"] = self.stored["seed"]
 
     def before_instantiate_classes(self) -> None:
         """Refuse what can be refused before anything is read or written."""
@@ -138,8 +141,9 @@ class SequenceCLI(LightningCLI):
             path = self.config[self.verb]["ckpt_path"]
             raise UserError(f"{path} has averaged weights: to go on, say how with --averaging.decay")
         if self.stored:
-            place, text = self.config["fit"]["ckpt_path"], self.datamodule.store.key
-            check_same(self.stored, self.trainer.world_size, text if self.exact.same_run else None, place)
+            exact = self.resumed is not None and not self.resumed.with_changes
+            text = self.datamodule.store.key if exact else None
+            check_same(self.stored, self.trainer.world_size, text, self.config["fit"]["ckpt_path"])
         if self.verb == "predict" and self.trainer.world_size > 1:
             raise UserError("predict prints documents in order, and so runs in one process: --trainer.devices 1")
         if self.verb == "fit" and self.model.labels is None:
