@@ -3,9 +3,7 @@ between two settings that is no larger may be luck as well."""
 
 import json
 import os
-import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 from argparse import ArgumentTypeError
@@ -14,8 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..config import find_config, read_settings
-from ..errors import UserError
+from ..errors import Stopped, UserError
 from . import Parser
+from .children import run_child, stopped_by
 
 LARGEST = 2**32 - 1
 """NumPy takes no larger seed."""
@@ -25,10 +24,6 @@ MOST = 1000
 
 COLUMNS = {"val/loss": 4, "val/loss_cold64": 4, "val/loss_cold256": 4, "val/accuracy": 4, "seconds": 1}
 """What is compared, and its decimals."""
-
-INTERRUPTED = (130, -signal.SIGINT)
-"""How a run ends that was interrupted: after, or before, it could see to it."""
-
 
 class Trained(NamedTuple):
     """What came of a seed."""
@@ -84,7 +79,7 @@ def run(verb: str, words: Sequence[str]) -> int:
             if "precision" in trained.record:  # where it is chosen by timing, the seeds should not differ in it
                 environment.setdefault("LIGHTSEQ_PRECISION", trained.record["precision"])
             runs.append(trained)
-    finally:  # an interrupted sweep shows what it has
+    finally:  # a sweep that is stopped shows what it has
         for line in table(runs):
             print(line)
     return int(any(trained.status for trained in runs))
@@ -119,43 +114,30 @@ def _check_fresh(verb: str, words: Sequence[str]) -> None:
         flag, equals, value = word.partition("=")
         if flag == "--seed_everything":
             raise UserError(f"{verb} sets --seed_everything itself, from --seeds: leave it out")
-        if flag == "--ckpt_path":
-            raise UserError(f"{verb} begins every run afresh: leave --ckpt_path out")
+        if flag in ("--ckpt_path", "--resume"):
+            raise UserError(f"{verb} begins every run afresh: leave {flag} out")
         name = value if equals else following
         if flag in ("--config", "-c") and name:
             settings = read_settings(*find_config(name))
-            if "ckpt_path" in settings.values:
-                raise UserError(f"{settings.places['ckpt_path']}: {verb} begins every run afresh: leave ckpt_path out")
+            for key in ("ckpt_path", "resume"):
+                if key in settings.values:
+                    raise UserError(f"{settings.places[key]}: {verb} begins every run afresh: leave {key} out")
 
 
 def _train(seed: int, words: Sequence[str], environment: Mapping[str, str]) -> Trained:
-    """One run in a process of its own, which writes where this one does.
+    """One run, which writes where this process does.
 
     Raises:
-        KeyboardInterrupt: This process was interrupted, or the run was; it has ended.
+        Stopped: This process was asked to stop, or the run was; it has ended.
     """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "results.json"
         command = [sys.executable, "-m", "lightseq", "fit", f"--seed_everything={seed}", *words]
-        status = _wait(subprocess.Popen(command, env={**environment, "LIGHTSEQ_RESULTS": str(file)}))
-        if status in INTERRUPTED:
-            raise KeyboardInterrupt
+        status = run_child(command, {**environment, "LIGHTSEQ_RESULTS": str(file)})
+        if number := stopped_by(status):
+            raise Stopped(number)
         done = status == 0 and file.exists()  # --print_config, say, trains nothing
         return Trained(seed, status, json.loads(file.read_text(encoding="utf-8")) if done else {})
-
-
-def _wait(process: subprocess.Popen[bytes]) -> int:
-    """The status a process ends with. Ctrl-C ends it in its own way, a second one at once."""
-    try:
-        return process.wait()
-    except KeyboardInterrupt:
-        try:
-            process.send_signal(signal.SIGINT)  # a terminal tells it too, what else interrupts this process may not
-            process.wait()
-        finally:
-            process.kill()  # nothing where it has ended
-            process.wait()
-        raise
 
 
 def _failure(status: int) -> str:

@@ -312,7 +312,7 @@ def test_a_fit_goes_on_from_a_run_in_another_folder(run: Run, tiny: str, own_fol
     assert "samples of" in out
 
 
-def test_an_interrupted_run_says_where_its_checkpoint_is(tiny: str) -> None:
+def test_an_interrupted_run_says_how_it_goes_on(tiny: str) -> None:
     words = [sys.executable, "-m", "lightseq", "fit", "--config", tiny, "--trainer.max_steps=1000000"]
     words += ["--trainer.val_check_interval=3", "--sampling.every_n_steps=5"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -323,9 +323,9 @@ def test_an_interrupted_run_says_where_its_checkpoint_is(tiny: str) -> None:
         assert process.stderr is not None
         err = process.stderr.read()
     assert process.returncode == 130
-    assert re.fullmatch(
-        r"lightseq: interrupted after update \d+; runs/dinos/version_0/checkpoints/last.ckpt goes on with .*\n", err
-    )
+    stopped = re.fullmatch(r"lightseq: stopped by SIGINT after update (\d+); fit --resume (\S+) goes on\n", err)
+    assert stopped
+    assert stopped[2] == str(FOLDER)
     assert load_trained(FOLDER)
 
 

@@ -1,0 +1,56 @@
+"""Processes that a verb starts: what stops it stops them."""
+
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from types import FrameType
+from typing import IO
+
+from ..errors import Stopped
+
+STOPS = (signal.SIGINT, signal.SIGTERM)
+"""Signals that end a process. Its status says which: 128 more where it could see to it, else less than 0."""
+
+
+def run_child(
+    command: Sequence[str], environment: Mapping[str, str], out: IO[bytes] | None = None, err: IO[bytes] | None = None
+) -> int:
+    """Run a process to its end. What stops this one meanwhile stops that one, in its own way; a second time at once.
+
+    Args:
+        command: What to run.
+        environment: All of its variables.
+        out: Where it writes; None is where this process does.
+        err: Where it complains.
+
+    Returns:
+        Its status.
+
+    Raises:
+        Stopped: This process was asked to stop; the other one has ended.
+    """
+    before = {number: signal.signal(number, _stop) for number in STOPS}
+    try:
+        process = subprocess.Popen(command, env=environment, stdout=out, stderr=err)
+        try:
+            return process.wait()
+        except Stopped as stop:
+            try:
+                process.send_signal(stop.number)  # a terminal tells it too, what else stops this process may not
+                process.wait()
+            finally:
+                process.kill()  # nothing where it has ended
+                process.wait()
+            raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def stopped_by(status: int) -> int | None:
+    """The signal that ended a process, by its status; None where it came to its own end."""
+    return next((number for number in STOPS if status in (128 + number, -number)), None)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Stopped(number)
