@@ -61,5 +61,5 @@ class LastCheckpoint(Checkpoint):
             if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
                 with safely("the curves on disk"):
                     logger.experiment.flush()
-        trainer.save_checkpoint(self.path)
+        trainer.save_checkpoint(self.path, weights_only=False)
         self._saved_update = trainer.global_step

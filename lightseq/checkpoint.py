@@ -6,12 +6,14 @@ that reading one runs no code. Of what it names only entry points are ever looke
 """
 
 import inspect
+import os
 import re
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-
+from .checkpoint_format import damage, load_file
 from .errors import UserError
 from .model import SequenceModel, build_model
 from .vocabulary import Vocabulary
@@ -19,6 +21,12 @@ from .vocabulary import Vocabulary
 MODEL_SETTINGS = tuple(inspect.signature(build_model).parameters)
 PREFIX = "model."
 """Of the network's weights among those of the LightningModule."""
+
+LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
+"""What a run goes on from, and the one before it."""
+
+_told: set[str] = set()
+"""Notes about damaged files: a command looks for its checkpoint more than once."""
 
 
 class Trained(NamedTuple):
@@ -32,50 +40,95 @@ class Trained(NamedTuple):
 
 
 def find_checkpoint(place: str | Path, last: bool = False) -> Path:
-    """The checkpoint that is meant: a file, or a run folder's best one, else its last.
+    """The checkpoint that is meant: a file, or a run folder's best one, else its last. What is damaged in a run folder
+    is passed over, with a note.
 
     Args:
         place: A file or a run folder.
         last: Of a run folder take the last one, to go on from.
 
     Raises:
-        UserError: No such file or folder, or no checkpoint in it.
+        UserError: No such file or folder, no checkpoint in it, or a damaged one, and no good one in its stead.
     """
     path = Path(place)
     if path.is_file():
+        if wrong := damage(path):
+            others = sorted(set(path.parent.glob("*.ckpt")) - {path}, key=_latest)
+            good = next((other for other in others if not damage(other)), None)
+            hint = f"; {good.name} beside it is good" if good else ""
+            raise UserError(f"{path} is no checkpoint, or is damaged: it {wrong}{hint}")
         return path
     if not path.is_dir():
         raise UserError(f"no checkpoint or run folder at {str(place)!r}")
-    found = list((path / "checkpoints").glob("*.ckpt")) or list(path.glob("*.ckpt"))
+    found = _checkpoints(path)
     if not found:
         runs = sorted(path.rglob("version_*/checkpoints/"), key=lambda run: run.stat().st_mtime)
         hint = f"did you mean {runs[-1].parent}?" if runs else "a run folder looks like runs/dinos/version_0"
         raise UserError(f"no checkpoint in {str(place)!r}; {hint}")
-    newest = path / "checkpoints" / "last.ckpt"
-    return newest if last and newest in found else min(found, key=_rank)
+    return next(_good(sorted(found, key=_latest if last else _best)))
 
 
-def _rank(path: Path) -> tuple[float, float]:
-    """Sorts the best first: by the number in its name, those without one (``last.ckpt``) after, the newest first."""
+def good_checkpoints(folder: Path) -> Iterator[Path]:
+    """What a run can go on from: its last checkpoint, the previous one, then the others, the newest first. Each is read
+    through when it is asked for; what is damaged is passed over, with a note.
+
+    Args:
+        folder: A run folder; one without a checkpoint gives none.
+
+    Raises:
+        UserError: It has checkpoints, and all of them are damaged.
+    """
+    return _good(sorted(_checkpoints(folder), key=_latest))
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    return list((folder / "checkpoints").glob("*.ckpt")) or list(folder.glob("*.ckpt"))
+
+
+def _good(candidates: Iterable[Path]) -> Iterator[Path]:
+    """Those that are not damaged, and a note about those that are."""
+    bad, some = list[str](), False
+    for path in candidates:
+        if wrong := damage(path):
+            bad.append(f"{path} {wrong}")
+            continue
+        note = f"lightseq: {'; '.join(bad)}; {path.name} is used instead"
+        if bad and (key := f"{path.absolute()} {note}") not in _told:
+            _told.add(key)
+            print(note, file=sys.stderr)
+        bad, some = [], True
+        yield path
+    if bad and not some:
+        raise UserError(f"no checkpoint is good: {'; '.join(bad)}")
+
+
+def _latest(path: Path) -> tuple[int, float]:
+    """Sorts what to go on from: the last one, the previous one, then the newest first."""
+    try:
+        changed = path.stat().st_mtime
+    except OSError:  # a run that goes on has removed it
+        changed = 0.0
+    return {LAST: 0, PREVIOUS: 1}.get(path.name, 2), -changed
+
+
+def _best(path: Path) -> tuple[float, int, float]:
+    """Sorts the best first: by the number in its name, those without one (``last.ckpt``) after, the latest first."""
     score = re.search(r"val_\w+=(\d+\.\d+)", path.name)
-    return (float(score[1]) if score else float("inf"), -path.stat().st_mtime)
+    return (float(score[1]) if score else float("inf"), *_latest(path))
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Everything in a checkpoint of lightseq's, on the CPU.
 
     Raises:
-        UserError: Not a checkpoint, cut short, or of another program.
+        UserError: Not a checkpoint, damaged, or of another program.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises half a dozen kinds for a file that is cut short or something else
-        raise UserError(f"{path} is no checkpoint, or is damaged") from error
-    settings = content.get("hyper_parameters", {}) if isinstance(content, dict) else {}
+    content = load_file(path)
+    settings = content.get("hyper_parameters", {})
     missing = [name for name in MODEL_SETTINGS if name not in settings]
     if missing or "state_dict" not in content:
         raise UserError(f"{path} is no checkpoint of lightseq's: it lacks {missing[0] if missing else 'its weights'}")
-    return dict(content)
+    return content
 
 
 def load_trained(place: str | Path) -> Trained:

@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..checkpoint import find_checkpoint, good_checkpoints
+from ..checkpoint import find_checkpoint
 from ..config import Settings, newest_config, read_settings
 from ..errors import UserError
+from ..transfer import ARCHITECTURE
 from .report import note
 from .run_folder import runs_of
 
@@ -107,8 +108,7 @@ def check_same(stored: Mapping[str, Any], processes: int, text: str | None, plac
 
 def _given(place: Path, now: Settings, with_changes: bool) -> Resumed:
     """A run folder's newest checkpoint that is whole, or a checkpoint."""
-    whole = next(iter(good_checkpoints(place)), None) if place.is_dir() else None
-    path = whole or find_checkpoint(place, last=True)
+    path = find_checkpoint(place, last=True)
     changes = changed(run_of(path), now)
     if changes and not with_changes:
         raise UserError(
@@ -128,8 +128,7 @@ def _newest(runs: Path, now: Settings, with_changes: bool) -> Resumed | None:
         if changes and not with_changes:
             note(f"{folder} has not ended, and is another run: {_listed(changes)}")
             continue
-        if path := next(iter(good_checkpoints(folder)), None):
-            return Resumed(path, changes, with_changes)
+        return Resumed(find_checkpoint(folder, last=True), changes, with_changes)
     note(f"nothing to go on with in {runs}: a fresh start")
     return None
 
@@ -145,11 +144,13 @@ def changed(folder: Path | None, now: Settings) -> list[str]:
     if newest is None:
         return []
     then = _flat(read_settings(newest.read_text(encoding="utf-8"), str(newest)).values)
+    begun = now.values.get("init_from") is not None  # then the run that it names has ruled over the architecture
+    free = tuple(f"{key}." for key in (*FREE, *(f"model.{name}" for name in ARCHITECTURE if begun)))
     lines = []
     for key, value in _flat(now.values).items():
         old = then.get(key)
         chosen = key == "trainer.precision" and value is None  # where it is left open, that of the checkpoint is taken
-        if key not in FREE and old != value and not chosen:
+        if not f"{key}.".startswith(free) and old != value and not chosen:
             place = f"{now.places[key]}: " if key in now.places else ""
             lines.append(f"{place}{key} was {_shown(old)} in {folder}, and is {_shown(value)} now")
     return lines

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,10 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 
-from ..callbacks.averaging import averaging_of
-from ..callbacks.exact_resume import KEY, ExactResume
+from ..callbacks.exact_resume import ExactResume
 from ..callbacks.graceful_stop import listening, started_by_another
 from ..callbacks.progress import RunProgress
 from ..callbacks.results import Results
-from ..checkpoint import MODEL_SETTINGS, find_checkpoint, read_checkpoint
 from ..checkpoint_files import CheckpointFiles
 from ..config import Settings, read_settings
 from ..data import SequenceData
@@ -32,12 +30,12 @@ from ..errors import Stopped, UserError
 from ..system import SequenceSystem
 from . import precision
 from .arguments import read_command_line
+from .beginning import Beginning
 from .house import house_callbacks, in_order
-from .parser import BEST, LINKS, TRAINER_DEFAULTS, SettingsParser, add_house_arguments, check_known, check_settings
+from .parser import BEST, TRAINER_DEFAULTS, SettingsParser, add_house_arguments, check_known, check_settings
 from .predictions import print_predictions
 from .report import describe, note, print_results, print_values
-from .resume import Resumed, check_not_ended, check_same, run_of, take_resumed
-from .run_folder import RunConfig, check_unfinished, drop_unused, run_logger, runs_of
+from .run_folder import RunConfig, drop_unused, run_logger, runs_of
 
 UNTRUE_HERE = (
     ".*LeafSpec",  # Lightning calls what torch deprecates
@@ -46,10 +44,6 @@ UNTRUE_HERE = (
     "The number of training batches .* is smaller than the logging interval",  # updates are counted over epochs
 )
 """Warnings of Lightning's that tell a user of lightseq nothing."""
-
-
-RULED = {*MODEL_SETTINGS, "optimizer"} - {*LINKS, "dropout"}
-"""Settings of the model that a run which goes on cannot change."""
 
 
 class SequenceCLI(LightningCLI):
@@ -63,11 +57,8 @@ class SequenceCLI(LightningCLI):
     def __init__(self, verb: str, words: Sequence[str]) -> None:
         self.verb = verb
         self.line = read_command_line(words)
-        self.weights: dict[str, torch.Tensor] | None = None
+        self.beginning = Beginning(self.line.settings.places)
         self.results, self.exact, self.files = Results(), ExactResume(), CheckpointFiles()
-        self.resumed: Resumed | None = None
-        self.stored: dict[str, Any] = {}
-        self.averaged = False
         super().__init__(
             SequenceSystem,
             SequenceData,
@@ -92,58 +83,26 @@ class SequenceCLI(LightningCLI):
         self.config = parser.parse_args(args)
 
     def _parse_ckpt_path(self) -> None:
-        """A checkpoint's vocabulary and sizes rule, wherever one is given; a setting that says otherwise is named."""
-        settings = self.config[self.verb]
-        if self.verb == "fit":
-            self.resumed = take_resumed(settings, self._resolved)
-        if settings.get("ckpt_path") is None:
-            if self.verb != "fit":
-                raise UserError(f"{self.verb} needs --ckpt_path, a run folder or a checkpoint")
-            return
-        path = self.resumed.path if self.resumed else find_checkpoint(settings["ckpt_path"], last=self.verb == "fit")
-        content = read_checkpoint(path)
-        self.weights, stored = content["state_dict"], content["hyper_parameters"]
-        settings["ckpt_path"] = str(path)
-        if self.verb == "fit":
-            self._go_on(content, settings, path)
-        settings["data"]["tokens"], settings["data"]["label_names"] = stored["vocabulary"], stored["labels"]
-        ruled = set(stored) - set(LINKS) if self.resumed is None else RULED
-        for name in set(settings["model"].keys()) & ruled & set(stored):  # an older one may lack a setting
-            key = f"model.{name}"
-            if key in self.line.settings.places and settings["model"][name] != stored[name]:
-                note(f"{self.line.settings.places[key]}: {key} is {stored[name]} in the checkpoint, which rules")
-            settings["model"][name] = stored[name]
+        """Lightning's own takes hyper-parameters from a checkpoint, and says nothing."""
+        self.beginning.take(self.verb, self.config[self.verb], self._resolved)
+        self.exact.same_run, self.results.goes_on = self.beginning.same_run, self.beginning.resumed is not None
 
     def _resolved(self) -> Settings:
         """The settings as ``config.yaml`` will hold them."""
         text = self._parser(self.verb).dump(self.config[self.verb], skip_none=False)
         return Settings(read_settings(text, "config.yaml").values, self.line.settings.places)
 
-    def _go_on(self, content: Mapping[str, Any], settings: Any, path: Path) -> None:
-        """What a fit takes from a checkpoint beside the weights."""
-        self.averaged, self.stored = "averaging_state" in content, content.get(KEY, {})
-        self.results.goes_on = self.resumed is not None
-        self.exact.same_run = self.resumed is not None and not self.resumed.changes
-        if self.resumed and self.exact.same_run:
-            check_not_ended(self.resumed, content)
-        else:
-            check_unfinished(content, settings["trainer"]["max_epochs"], settings["trainer"]["max_steps"], path)
-
     def before_instantiate_classes(self) -> None:
         """Refuse what can be refused before anything is read or written."""
         check_settings(self.config[self.verb], self.line.settings.places)
+        if self.beginning.origin:
+            self.beginning.origin.rule(self.config[self.verb], self.line.settings.places)
 
     def after_instantiate_classes(self) -> None:
         """Refuse what shows only in the data."""
         done = "trained" if self.verb == "fit" else "scored"
         summary = describe(self.datamodule, self.model, f"{done} in {self.trainer.precision}")
-        if self.averaged and not averaging_of(self.trainer):
-            path = self.config[self.verb]["ckpt_path"]
-            raise UserError(f"{path} has averaged weights: to go on, say how with --averaging.decay")
-        if self.stored:
-            exact = self.resumed is not None and not self.resumed.with_changes
-            text = self.datamodule.store.key if exact else None
-            check_same(self.stored, self.trainer.world_size, text, self.config["fit"]["ckpt_path"])
+        self.beginning.check(self.trainer, self.datamodule, self.config[self.verb].get("ckpt_path"))
         if self.verb == "predict" and self.trainer.world_size > 1:
             raise UserError("predict prints documents in order, and so runs in one process: --trainer.devices 1")
         if self.verb == "fit" and self.model.labels is None:
@@ -153,6 +112,7 @@ class SequenceCLI(LightningCLI):
             best.filename = BEST.replace("bpc", "loss")
         if self.trainer.world_size > 1:  # processes that are started from this one compute as it does
             os.environ[precision.VARIABLE] = str(self.trainer.precision)
+        summary += self.beginning.give(self.model, str(self.trainer.precision))
         if self.trainer.is_global_zero:
             print(summary, file=sys.stdout if self.verb == "fit" else sys.stderr)
             if self.verb == "fit":
@@ -185,7 +145,7 @@ class SequenceCLI(LightningCLI):
         settings["callbacks"] = own + house
         if fitting and settings["precision"] is None:
             cuda = settings["accelerator"] != "cpu" and torch.cuda.is_available()
-            chosen = self.stored.get("precision")
+            chosen = self.beginning.stored.get("precision")
             settings["precision"] = chosen or precision.choose(self.model.model, self.datamodule.batch_size, cuda)
             self.config[self.verb]["trainer"]["precision"] = settings["precision"]  # for the run's config.yaml
         try:
@@ -199,7 +159,7 @@ class SequenceCLI(LightningCLI):
         settings = {**super()._prepare_subcommand_kwargs(subcommand), "weights_only": True}
         if self.verb != "fit":  # the weights alone: Lightning would ask for the callbacks of the training too
             settings["ckpt_path"] = None
-            self.model.load_state_dict(self.weights)
+            self.model.load_state_dict(self.beginning.weights)
         return settings
 
     def fit(self, **kwargs: Any) -> None:
@@ -207,8 +167,8 @@ class SequenceCLI(LightningCLI):
         trainer = self.trainer
         if self.house_logger and not trainer.fast_dev_run:  # type: ignore[attr-defined]
             runs = runs_of(self._get(self.config_init, "trainer")["default_root_dir"], self.datamodule.dataset_name)
-            folder = run_of(self.resumed.path) if self.resumed else None
-            trainer.logger = run_logger(runs, folder, self.stored.get("update", 0), trainer.is_global_zero)
+            update = self.beginning.stored.get("update", 0)
+            trainer.logger = run_logger(runs, self.beginning.folder, update, trainer.is_global_zero)
         with listening(starts_others=trainer.world_size > 1):
             try:
                 trainer.fit(**kwargs)
@@ -216,15 +176,21 @@ class SequenceCLI(LightningCLI):
                 known = isinstance(error, UserError)
                 if self.results.started and not known and not isinstance(error, MisconfigurationException):
                     raise  # a bug, and what it left behind helps to find it
-                if self.house_logger and trainer.is_global_zero and trainer.logger is not None:
+                if not self.results.started and self.house_logger and trainer.is_global_zero and trainer.logger:
                     drop_unused(Path(trainer.logger.log_dir or ""))
                 raise error if known else UserError(" ".join(str(error).split())) from error
             except Stopped as stop:
+                self._write_what_waits()
                 self._say_how_it_goes_on(stop)
                 if started_by_another():  # which speaks for both, and must not take this one for dead
                     raise SystemExit(0) from stop
                 raise
-        self.files.retry()
+        self._write_what_waits()
+
+    def _write_what_waits(self) -> None:
+        """Checkpoints that no disk had room for."""
+        for path in self.files.retry():
+            note(f"{path} could not be written, to the end")
 
     def _say_how_it_goes_on(self, stop: Stopped) -> None:
         if self.trainer.is_global_zero:
@@ -235,15 +201,9 @@ class SequenceCLI(LightningCLI):
     def after_fit(self) -> None:
         folder = self.trainer.log_dir if self.trainer.loggers else None  # asked on every rank: it is broadcast
         if self.trainer.is_global_zero and not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
-            best = self.results.best
-            print_results(self.datamodule, self.model.labels is None, best, self._checkpoint(best=True), folder)
-
-    def _checkpoint(self, best: bool = False) -> str:
-        """The best checkpoint of this run, or the last; empty where there is none."""
-        paths = [str(self.callback("last").path)]
-        if best:
-            paths.insert(0, self.callback("checkpoint").best_model_path)
-        return next((path for path in paths if path and Path(path).is_file()), "")
+            paths = (self.callback("checkpoint").best_model_path, self.callback("last").path)
+            path = next((str(path) for path in paths if path and Path(path).is_file()), "")
+            print_results(self.datamodule, self.model.labels is None, self.results.best, path, folder)
 
     def validate(self, **kwargs: Any) -> None:
         """Lightning's own table cuts numbers off and shows a column a data loader."""

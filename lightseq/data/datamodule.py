@@ -18,7 +18,8 @@ from .cache import locked
 from .dataset import TextDataset, blamed
 from .loader import SequenceLoader
 from .splitting import Array, Deal, split_documents, split_stream
-from .store import Store, open_store
+from .store import Store, open_store, own_tokens
+from .survey import survey
 
 COUNTED = 1 << 24
 """Tokens that are counted for the first one to draw: enough to know, and a large text need not be read for it."""
@@ -36,7 +37,8 @@ class SequenceData(pl.LightningDataModule):
     Args:
         dataset: An entry-point name: ``lightseq datasets`` lists them.
         dataset_args: What the dataset's own constructor takes.
-        batch_size: Rows a step and device: documents, or lanes of a stream.
+        batch_size: Rows of a batch on each device: documents, or lanes of a stream. The batches of all devices, and
+            those that are accumulated, make an update together, as one larger batch would.
         window: Time steps of a row that are trained on at once; the state is carried to the next window.
         val_lanes: Lanes that a stream's validation is cut into. The score depends on it a little, so it is a number of
             its own and neither the batch size nor the number of devices changes it.
@@ -102,6 +104,12 @@ class SequenceData(pl.LightningDataModule):
                 f"the given vocabulary is one of {kinds[0]}, and dataset {self.dataset_name!r} is {kinds[1]}"
             )
         return store
+
+    def alphabet(self) -> tuple[list[str], list[str] | None]:
+        """The tokens and the labels of the text itself, whatever is given; nothing is encoded."""
+        self._download()
+        found, _ = survey(self.dataset, self.dataset_name)
+        return own_tokens(self.dataset, found), found.labels
 
     def _download(self) -> None:
         """By one process of a machine at a time; there is nothing to wait for where nothing is fetched."""

@@ -73,7 +73,7 @@ def open_store(
         UserError: No text, a token or label that the given ones lack, or a cache folder that cannot be written.
     """
     found, kept = survey(dataset, name)
-    tokens = [BOUNDARY] * (dataset.layout == "documents") + found.tokens if vocabulary is None else list(vocabulary)
+    tokens = own_tokens(dataset, found) if vocabulary is None else list(vocabulary)
     if missing := sorted(set(found.tokens) - set(tokens)):
         raise UserError(
             f"dataset {name!r} has {len(missing)} tokens that the given vocabulary of {len(tokens)} lacks: "
@@ -93,6 +93,11 @@ def open_store(
                 raise UserError(f"dataset {name!r} is broken: its documents were others the second time") from None
     kept.unlink(missing_ok=True)  # what was remembered is of other documents, whatever their fingerprint says
     return open_store(dataset, name, vocabulary, labels)
+
+
+def own_tokens(dataset: TextDataset, found: Survey) -> list[str]:
+    """The vocabulary of a dataset by itself."""
+    return [BOUNDARY] * (dataset.layout == "documents") + found.tokens
 
 
 def _read(place: Path, own: Survey) -> Store | None:
