@@ -6,8 +6,10 @@ from contextlib import contextmanager
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import WeightAveraging
+from pytorch_lightning.strategies import ModelParallelStrategy
 from torch import Tensor
 
+from ..errors import UserError
 from ..types import Probability
 
 
@@ -15,7 +17,8 @@ class AveragedWeights(WeightAveraging):
     """An exponential moving average of the weights (Polyak and Juditsky 1992), which is what is validated, sampled and
     saved as a checkpoint's weights; training goes on from its own, which a checkpoint holds beside them.
 
-    A young average forgets faster: after n updates no more than (1 + n) / (10 + n) of it stays.
+    A young average forgets faster: after n updates no more than (1 + n) / (10 + n) of it stays. Sharded weights are not
+    averaged.
 
     Args:
         decay: Share of the average that stays at each update; 0 is no average.
@@ -24,6 +27,11 @@ class AveragedWeights(WeightAveraging):
     def __init__(self, decay: Probability = 0.0) -> None:
         super().__init__(use_buffers=False, multi_avg_fn=self._move)
         self.decay = decay
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if isinstance(trainer.strategy, ModelParallelStrategy):
+            raise UserError("averaging.decay needs whole weights, and trainer/fsdp has none; set it to 0")
+        super().setup(trainer, pl_module, stage)
 
     def _move(self, averages: list[Tensor], weights: list[Tensor], moved: Tensor) -> None:
         updates = float(moved)

@@ -35,7 +35,7 @@ class ConfusionMatrix(Callback):
         if trainer.sanity_checking or not trainer.is_global_zero:
             return
         assert isinstance(pl_module, SequenceSystem)
-        metric = pl_module.metrics[0]
+        metric = pl_module.evaluation.metrics[0]
         assert isinstance(metric, TokenMetrics)
         boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
         if boards and metric.matrix is not None and pl_module.labels is not None:

@@ -10,10 +10,12 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch import nn
 
 from ..data import SequenceData
+from ..model import SequenceModel
 from ..system import SequenceSystem
 from ..types import NonNegativeInt, PositiveInt
 from . import excerpts, gates, surprisal
 from .drawing import add_picture
+from .graceful_stop import stop_asked
 from .history import record
 from .looking import looking
 from .safety import safely
@@ -28,7 +30,8 @@ class Inside(Callback):
     the history is worth to it (``memory.json`` in the run folder, a line in the terminal, ``inside/memory``). Of a
     network that has diverged, whose values are not finite, there are neither gates nor memory.
 
-    Nothing is drawn at random, and the state is its own: training ends in the same weights with and without it.
+    Nothing is drawn at random, and the state is its own: training ends in the same weights with and without it. Where
+    the process is asked to stop, it looks no more.
 
     Args:
         enabled: Whether to look at all.
@@ -52,34 +55,37 @@ class Inside(Callback):
         self._drawn_update = None
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not self.enabled or trainer.sanity_checking or not trainer.is_global_zero:
+        if not self.enabled or trainer.sanity_checking:
             return
         assert isinstance(pl_module, SequenceSystem)
-        with safely("the norms of the weights"):
-            with looking(trainer, pl_module) as model:
-                norms = weight_norms(model)
-            for logger in trainer.loggers:
-                logger.log_metrics(
-                    {f"inside/weight_norm/{name}": norm for name, norm in norms.items()}, trainer.global_step
-                )
-        if self._drawn_update is None or trainer.global_step - self._drawn_update >= self.every_n_steps:
-            with safely("the pictures of the network"):
-                self._draw(trainer, pl_module)
+        with looking(trainer, pl_module) as model:
+            if model is None or stop_asked():
+                return
+            with safely("the norms of the weights"):
+                norms = {f"inside/weight_norm/{name}": norm for name, norm in weight_norms(model).items()}
+                for logger in trainer.loggers:
+                    logger.log_metrics(norms, trainer.global_step)
+            if self._drawn_update is None or trainer.global_step - self._drawn_update >= self.every_n_steps:
+                with safely("the pictures of the network"):
+                    self._draw(trainer, pl_module, model)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         folder = trainer.log_dir if trainer.loggers else None  # asked on every rank: it is broadcast
-        if not self.enabled or not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]
+        if not self.enabled or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         assert isinstance(pl_module, SequenceSystem)
-        if self._drawn_update != trainer.global_step:
-            with safely("the pictures of the network"):
-                self._draw(trainer, pl_module)
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        if isinstance(data, SequenceData) and pl_module.labels is None:
-            with safely("the measure of the memory"), looking(trainer, pl_module) as model:
-                record(model, data, trainer, None if folder is None else Path(folder))
+        with looking(trainer, pl_module) as model:
+            if model is None:
+                return
+            if self._drawn_update != trainer.global_step:
+                with safely("the pictures of the network"):
+                    self._draw(trainer, pl_module, model)
+            data = trainer.datamodule  # type: ignore[attr-defined]
+            if isinstance(data, SequenceData) and pl_module.labels is None:
+                with safely("the measure of the memory"):
+                    record(model, data, trainer, None if folder is None else Path(folder))
 
-    def _draw(self, trainer: pl.Trainer, system: SequenceSystem) -> None:
+    def _draw(self, trainer: pl.Trainer, system: SequenceSystem, model: SequenceModel) -> None:
         boards = [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
         data = trainer.datamodule  # type: ignore[attr-defined]
         if not boards or not isinstance(data, SequenceData):
@@ -87,15 +93,13 @@ class Inside(Callback):
         self._drawn_update = trainer.global_step
         texts = excerpts.choose(data, self.excerpts, self.characters)
         with safely("the picture of the surprisal"):
-            with looking(trainer, system) as model:
-                readings = excerpts.read(model, texts, system.vocabulary, system.labels is not None)
+            readings = excerpts.read(model, texts, system.vocabulary, system.labels is not None)
             image = surprisal.picture(readings)
             for board in boards:
                 add_picture(board, "inside/surprisal", image, trainer.global_step)
         with safely("the picture of the gates"):
             first = excerpts.beginning(texts, self.characters)
-            with looking(trainer, system) as model:
-                traces = excerpts.traces(model, first)
+            traces = excerpts.traces(model, first)
             if traces[0] and all(np.isfinite(values).all() for own in traces for values in own.values()):
                 heat = gates.picture(traces, [text.names for text in first])
                 for board in boards:

@@ -1,7 +1,8 @@
 """How good the samples are while a model trains."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning import Callback
@@ -9,7 +10,10 @@ from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from ..data import SequenceData
+from ..model import SequenceModel
 from ..system import SequenceSystem
+from .graceful_stop import stop_asked
+from .looking import lent
 from .safety import safely
 from .sample_text import SampleText
 from .showing import tag_of
@@ -26,7 +30,7 @@ class SampleQuality(Callback):
 
     Samples cost more than updates. Where many validations are close together, those count that are
     ``sampling.every_n_steps`` updates or more after the last that did, and the last one of all; where a checkpoint or a
-    stop depends on such a number, every one.
+    stop depends on such a number, every one. A count that is cut short by a wish to stop is not logged.
 
     Args:
         sampling: What draws the samples, and says how many.
@@ -39,8 +43,14 @@ class SampleQuality(Callback):
         self._human: dict[str, float] | None = None
         self._warned = False
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._counted_update, self._human, self._warned = trainer.global_step, None, False
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self._counted_update, self._human, self._warned = 0, None, False
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"counted_update": self._counted_update}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._counted_update = state_dict["counted_update"]
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Rank zero alone counts, and all ranks log, so that all find what a checkpoint is chosen by."""
@@ -49,7 +59,12 @@ class SampleQuality(Callback):
         wanted = self.sampling.judged and self._temperatures and pl_module.labels is None
         if not wanted or not isinstance(data, SequenceData) or trainer.sanity_checking or trainer.state.fn != "fit":
             return
-        values = self._values(trainer, pl_module, data) if trainer.is_global_zero else {}
+        if not trainer.strategy.broadcast(self._is_due(trainer)):  # a wish to stop may have reached one rank alone
+            return
+        values = dict[str, float]()
+        with lent(trainer, pl_module) as model:
+            if model is not None:
+                values = self._values(trainer, pl_module, model, data)
         pl_module.log_dict(trainer.strategy.broadcast(values), sync_dist=True)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -58,27 +73,43 @@ class SampleQuality(Callback):
         if self._human and not math.isfinite(pl_module.total_updates):
             self._draw_lines(trainer, self._human, trainer.global_step)
 
-    def _values(self, trainer: pl.Trainer, system: SequenceSystem, data: SequenceData) -> dict[str, float]:
-        """What to log: nothing where it is too early to count again. Where something fails, what a checkpoint is chosen
-        by is not a number, which none takes for good: to lack it would end the training."""
-        chosen_by = _monitored(trainer)
+    def _is_due(self, trainer: pl.Trainer) -> bool:
+        """Whether it is not too early to count again."""
         every, since = self.sampling.every_n_steps, trainer.global_step - self._counted_update
-        if not (chosen_by or trainer.should_stop or (every and since >= every)):
-            return {}
-        self._counted_update = trainer.global_step
+        return bool(_monitored(trainer) or trainer.should_stop or (every and since >= every))
+
+    def _values(
+        self, trainer: pl.Trainer, system: SequenceSystem, model: SequenceModel, data: SequenceData
+    ) -> dict[str, float]:
+        """What to log. Where something fails, or the process is asked to stop, what a checkpoint is chosen by is not a
+        number, which none takes for good: to lack it would end the training."""
+        unknown = dict.fromkeys(_monitored(trainer), math.nan)
+        before, self._counted_update = self._counted_update, trainer.global_step
         values, complete = dict[str, float](), False
         with safely("the samples' quality"):
-            samples = self.sampling.draw(trainer, system, [""], self._temperatures, self.sampling.judged)
             judged = True
-            for heat in self._temperatures:
-                own = [sample for sample in samples if sample.temperature == heat]
-                found, whole = self._of_texts(data, [s.text for s in own], [s.ended for s in own])
+            for heat, found, whole in self._by_temperature(system, model, data):
                 values |= {f"samples/{name}/{tag_of(heat)}": value for name, value in found.items()}
                 judged = judged and whole
                 self._warned = self._warned or warn_of_copying(heat, found)
             complete = judged
-            self._compare(trainer, system, data)
-        return values if complete else {**dict.fromkeys(chosen_by, math.nan), **values}
+            if not stop_asked():
+                self._compare(trainer, system, data)
+        if stop_asked():
+            self._counted_update = before
+            return unknown
+        return values if complete else {**unknown, **values}
+
+    def _by_temperature(
+        self, system: SequenceSystem, model: SequenceModel, data: SequenceData
+    ) -> Iterator[tuple[float, dict[str, float], bool]]:
+        """Each temperature with what ``_of_texts`` finds, until the process is asked to stop."""
+        samples = self.sampling.draw(system, model, [""], self._temperatures, self.sampling.judged) or []
+        for heat in self._temperatures:
+            if stop_asked():
+                return
+            own = [sample for sample in samples if sample.temperature == heat]
+            yield heat, *self._of_texts(data, [s.text for s in own], [s.ended for s in own])
 
     def _of_texts(
         self, data: SequenceData, texts: Sequence[str], ended: Sequence[bool]

@@ -1,7 +1,9 @@
 """Samples while a model trains."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import pytorch_lightning as pl
@@ -9,12 +11,14 @@ from pytorch_lightning import Callback
 
 from ..data import SequenceData
 from ..errors import UserError
+from ..model import SequenceModel
 from ..sampling import Sample, generate
 from ..system import SequenceSystem
-from ..types import NonNegativeFloat, NonNegativeInt, PositiveInt
+from ..types import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from ..vocabulary import Vocabulary
 from . import sample_files, sample_loggers, sample_terminal
-from .averaging import averaged
+from .graceful_stop import stop_asked
+from .looking import lent
 from .safety import guard, safely
 from .showing import Rendered, Showing, tag_of
 from .text_quality import Corpus
@@ -34,6 +38,8 @@ class SampleText(Callback):
     The random numbers are its own and the same every time: training ends in the same weights with and without it, and
     what differs from one table to the next is the model. Whatever of it fails is one warning.
 
+    Rank zero alone draws, and the others wait for it. Where it is asked to stop, it shows nothing more.
+
     Args:
         temperatures: Divide the logits; 0 is greedy.
         prompts: Texts to continue; null is what the dataset proposes.
@@ -47,6 +53,7 @@ class SampleText(Callback):
         judged: Samples of each temperature but 0 whose quality is counted, from the empty prompt; 0 counts none.
         copies_up_to: Tokens of a training split in which copies are looked up; the index takes 13 bytes a
             character, and 36 while it is made, of a list of names twice that.
+        max_seconds: Of drawing, for one showing, and for one count of the quality; samples that take longer are cut.
         seed: Of the random numbers.
     """
 
@@ -61,11 +68,13 @@ class SampleText(Callback):
         at_validation: bool = True,
         judged: NonNegativeInt = 50,
         copies_up_to: NonNegativeInt = 10_000_000,
+        max_seconds: PositiveFloat = 60.0,
         seed: NonNegativeInt = 0,
     ) -> None:
         self.temperatures, self.prompts, self.n, self.length = temperatures, prompts, n, length
         self.top_k, self.every_n_steps, self.seed = top_k, every_n_steps, seed
         self.at_validation, self.judged, self.copies_up_to = at_validation, judged, copies_up_to
+        self.max_seconds, self._cut_told = max_seconds, False
         self._folder: Path | None = None
         self._corpus: Corpus | None = None
         self._showing: Showing | None = None
@@ -95,12 +104,23 @@ class SampleText(Callback):
         if stage != "fit":
             return
         self._folder, self._corpus, self._showing, self._shown_update, self._told_update = None, None, None, -1, -1
+        self._cut_told = False
         guard(trainer.loggers)
         data = trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, SequenceData) and data.labels is None:
             self.prompts_for(data)  # a mistake is told now, not at the first showing
         if trainer.is_global_zero and trainer.logger is not None and folder is not None:
             self._folder = Path(folder)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"shown_update": self._shown_update}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._shown_update = state_dict["shown_update"]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._folder is not None and trainer.global_step:
+            sample_files.keep(self._folder, trainer.global_step)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -120,27 +140,39 @@ class SampleText(Callback):
     def _show(self, trainer: pl.Trainer, pl_module: pl.LightningModule, told: bool = True) -> None:
         """Draw samples, once an update, and put them everywhere; in the terminal where they are to be ``told``."""
         assert isinstance(pl_module, SequenceSystem)
-        if not trainer.is_global_zero or pl_module.labels is not None:
+        if pl_module.labels is not None:
             return
         if self._shown_update != trainer.global_step:
-            self._shown_update, self._showing = trainer.global_step, None
-            with safely("samples"):
-                showing = self._drawn(trainer, pl_module)
-                if self._folder is not None:
-                    sample_files.write(self._folder, showing)
-                for logger in trainer.loggers:
-                    sample_loggers.send(logger, showing)
-                self._showing = showing._replace(rendered=())
+            before, self._shown_update, self._showing = self._shown_update, trainer.global_step, None
+            with lent(trainer, pl_module) as model:
+                if model is not None:
+                    with safely("samples"):
+                        showing = self._drawn(trainer, pl_module, model)
+                        if showing is None:
+                            self._shown_update = before  # a checkpoint that is written now knows of none
+                        else:
+                            self._write(trainer, showing)
         if told and self._showing is not None and self._told_update != trainer.global_step:
             self._told_update = trainer.global_step
             with safely("samples in the terminal"):
                 sample_terminal.show(self._showing)
 
-    def _drawn(self, trainer: pl.Trainer, system: SequenceSystem) -> Showing:
+    def _write(self, trainer: pl.Trainer, showing: Showing) -> None:
+        """Into the files and the loggers."""
+        if self._folder is not None:
+            sample_files.write(self._folder, showing)
+        for logger in trainer.loggers:
+            sample_loggers.send(logger, showing)
+        self._showing = showing._replace(rendered=())
+
+    def _drawn(self, trainer: pl.Trainer, system: SequenceSystem, model: SequenceModel) -> Showing | None:
+        """None where the process is asked to stop."""
         data = trainer.datamodule  # type: ignore[attr-defined]
         own = isinstance(data, SequenceData)
         prompts = self.prompts_for(data) if own else self.prompts or [""]
-        samples = self.draw(trainer, system, prompts, self.temperatures, self.n)
+        samples = self.draw(system, model, prompts, self.temperatures, self.n)
+        if samples is None:
+            return None
         notes: list[list[str]] = [[] for _ in samples]
         rendered = []
         if own:
@@ -151,6 +183,8 @@ class SampleText(Callback):
                     rendering = data.dataset.render(samples[place].text)
                     notes[place] += list(rendering.remarks)[:REMARKS]
                     rendered.append(Rendered(tag, rendering))
+                if stop_asked():
+                    return None
         return Showing(trainer.global_step, trainer.current_epoch, self.temperatures, self.n, samples, notes, rendered)
 
     def _places(self, count: int) -> Iterator[tuple[int, str]]:
@@ -160,21 +194,44 @@ class SampleText(Callback):
             yield place, f"samples/{tag_of(self.temperatures[heat])}/prompt_{prompt + 1}"
 
     def draw(
-        self, trainer: pl.Trainer, system: SequenceSystem, prompts: Sequence[str], heats: Sequence[float], n: int
-    ) -> list[Sample]:
-        """``n`` samples of each prompt and temperature, of the averaged weights where there are any."""
-        with averaged(trainer, system):
-            return generate(
-                system.model,
-                system.vocabulary,
-                prompts,
-                heats,
-                n=n,
-                length=self.length,
-                top_k=self.top_k,
-                seed=self.seed,
-                token_counts=system.token_counts,
+        self, system: SequenceSystem, model: SequenceModel, prompts: Sequence[str], heats: Sequence[float], n: int
+    ) -> list[Sample] | None:
+        """``n`` samples of each prompt and temperature, as far as they come within ``max_seconds``; None where the
+        process is asked to stop.
+
+        Args:
+            system: Whose vocabulary it is.
+            model: Its network, as ``lent`` gives it.
+            prompts: Texts to continue.
+            heats: Temperatures.
+            n: Samples of each.
+        """
+        began, cut = perf_counter(), False
+
+        def over() -> bool:
+            nonlocal cut
+            cut = perf_counter() - began > self.max_seconds
+            return cut or stop_asked()
+
+        samples = generate(
+            model,
+            system.vocabulary,
+            prompts,
+            heats,
+            n=n,
+            length=self.length,
+            top_k=self.top_k,
+            seed=self.seed,
+            token_counts=system.token_counts,
+            until=over,
+        )
+        if cut and not self._cut_told:
+            self._cut_told = True
+            warnings.warn(
+                f"samples are cut where drawing them takes more than {self.max_seconds:g} s (sampling.max_seconds)",
+                stacklevel=2,
             )
+        return None if stop_asked() else samples
 
     def corpus(self, data: SequenceData) -> Corpus:
         """What samples are compared with, read when it is first asked for."""

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from . import registry
-from .backbones import Backbone
+from .backbones import Backbone, detach, reset_rows
 from .backbones.base import Stepper
 from .errors import UserError
-from .types import State
+from .types import Batch, State
 
 
 class SequenceModel(nn.Module):
@@ -70,6 +70,14 @@ class SequenceModel(nn.Module):
     def initial_state(self, batch_size: int) -> State:
         """The state that a document starts from."""
         return self.backbone.initial_state(batch_size)
+
+    def begin(self, state: State | None, batch: Batch) -> State:
+        """The state that a window begins with: the carried one, cut off from its gradients, and the initial one in the
+        rows that the batch says; another number of rows starts afresh, all of them."""
+        initial = self.initial_state(len(batch.tokens))
+        if state is None or any(part.shape[1] != len(batch.tokens) for part in state):
+            return initial
+        return reset_rows(detach(state), initial, batch.reset)
 
     @torch.no_grad()
     def stepper(self) -> Stepper:

@@ -1,7 +1,7 @@
 """Text from a model: every prompt at every temperature in one batch, one time step at a time."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -14,7 +14,7 @@ from .types import Grammar
 from .vocabulary import Vocabulary
 
 LOOK_EVERY, LOOK_EVERY_ON_CPU = 32, 8
-"""Time steps between two looks at which rows have ended: a look waits for the device."""
+"""Time steps between two looks at which rows have ended, and whether to go on: a look waits for the device."""
 
 
 class Sample(NamedTuple):
@@ -27,7 +27,7 @@ class Sample(NamedTuple):
     text: str
     """The prompt and what followed; boundaries are silent."""
     ended: bool
-    """Whether the model ended it, rather than the length."""
+    """Whether the model ended it, rather than the length, or an end put to the drawing."""
     forgone: float = 0.0
     """Nats that a grammar cost: the sum over its draws of -ln of what the model, at temperature 1, gave to the tokens
     that were allowed."""
@@ -47,6 +47,7 @@ def generate(
     seed: int = 0,
     token_counts: Sequence[int] | None = None,
     grammar: Grammar | None = None,
+    until: Callable[[], bool] | None = None,
 ) -> list[Sample]:
     """Continue each prompt ``n`` times at each temperature.
 
@@ -66,6 +67,7 @@ def generate(
         seed: Of the random numbers.
         token_counts: (V,) How often each token stands in the training text; None is evenly.
         grammar: What a text may be: what it does not allow is not drawn, and each text ends within ``length``.
+        until: Asked every few time steps whether to end the drawing; each text then has what it has.
 
     Returns:
         Prompt by prompt, within it temperature by temperature, within it ``n`` samples.
@@ -87,7 +89,7 @@ def generate(
     was_training = model.training
     model.eval()
     try:
-        drawn = _loop(model, fed, heat, vocabulary.boundary, length, top_k, top_p, generator, constraint)
+        drawn = _loop(model, fed, heat, vocabulary.boundary, length, top_k, top_p, generator, constraint, until)
     finally:
         model.train(was_training)
     forgone = [0.0] * len(rows) if constraint is None else constraint.forgone.tolist()
@@ -155,6 +157,7 @@ def _loop(
     top_p: float | None,
     generator: torch.Generator,
     constraint: Constraint | None,
+    until: Callable[[], bool] | None,
 ) -> list[list[int]]:
     """Every row's own tokens followed by what it drew, a row that has ended repeating the stop token."""
     device = heat.device
@@ -180,14 +183,18 @@ def _loop(
         columns.append(ids)
         if stop is not None:
             ended |= (ids == stop) & (t >= lengths)
-            if t % every == 0:
-                left = (~ended[going]).nonzero().squeeze(1)
-                if not len(left):
-                    break
-                if 2 * len(left) <= len(going):  # the network runs on for those alone
-                    going, state = going[left], tuple(part[:, left] for part in state)
+        if t % every:
+            continue
+        if stop is not None:
+            left = (~ended[going]).nonzero().squeeze(1)
+            if not len(left):
+                break
+            if 2 * len(left) <= len(going):  # the network runs on for those alone
+                going, state = going[left], tuple(part[:, left] for part in state)
+        if until is not None and until():
+            break
     drawn = torch.stack(columns, 1).tolist()
-    return [row[: len(own) + length] for row, own in zip(drawn, fed, strict=True)]
+    return [[*own, *row[len(own) : len(own) + length]] for row, own in zip(drawn, fed, strict=True)]
 
 
 def _sample(vocabulary: Vocabulary, row: tuple[str, float, int], ids: list[int], forgone: float) -> Sample:

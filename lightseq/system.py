@@ -1,19 +1,22 @@
 """Lightning's view of a model: the steps, the carried state, the optimiser, and what is logged."""
 
 import math
+from functools import partial
 from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
-from .backbones import detach, reset_rows
 from .errors import UserError
+from .evaluation import Evaluation
+from .gradient import Refused, gradients_of, total_norm
 from .loss import cross_entropy
-from .metrics import TokenMetrics
 from .model import SequenceModel, build_model
 from .optim import OptimizerName, Schedule, build_optimizer, share_of_rate
+from .sharding import Sharding
 from .types import (
     IGNORE_INDEX,
     Batch,
@@ -26,9 +29,6 @@ from .types import (
     State,
 )
 from .vocabulary import Vocabulary
-
-EVALUATIONS = ("", "_cold64", "_cold256")
-"""What a metric's name ends in, by the number of the data loader: a stream is validated in three ways."""
 
 
 class SequenceSystem(pl.LightningModule):
@@ -62,6 +62,8 @@ class SequenceSystem(pl.LightningModule):
     """
 
     model: SequenceModel
+    gradient_norm: Tensor
+    """Of the last update, before it was clipped."""
     _lengths: Tensor | None
 
     def __init__(
@@ -106,15 +108,34 @@ class SequenceSystem(pl.LightningModule):
         documents = self.vocabulary.boundary is not None and labels is None
         if loss == "document" and self.vocabulary.boundary is None:
             raise UserError("model.loss document needs documents: a stream has none, its loss is the mean")
-        self.metrics = nn.ModuleList(TokenMetrics(lengths, documents, len(labels or ())) for _ in EVALUATIONS)
-        self._train_state: State | None = None
-        self._eval_state: State | None = None
-        self._logged_update = 0
+        self.evaluation = Evaluation(lengths, documents, len(labels or ()))
+        self._train_states: dict[int, State] = {}  # by the part of an update that carries it
+        self.look_every = 0
+        """Updates between two looks at whether loss and gradient are finite; 0 never looks."""
+        self.refused: Refused | None = None
+        """The last update that was not made."""
+        self.sharding: Sharding | None = None
         self.register_buffer("_lengths", None if lengths is None else torch.tensor(lengths), persistent=False)
 
     def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """tokens (B, T) -> logits (B, T, V or labels), and the state after the last time step."""
         return self.model(tokens, state)  # type: ignore[no-any-return]
+
+    def setup(self, stage: str) -> None:
+        """Under a sharded strategy, leave to each process a part of the network.
+
+        Raises:
+            UserError: A strategy that is not supported, or an optimiser that is not supported under it.
+        """
+        strategy = self.trainer.strategy
+        if isinstance(strategy, FSDPStrategy | DeepSpeedStrategy):
+            raise UserError(f"{type(strategy).__name__} is not supported; --config trainer/fsdp shards a network")
+        if isinstance(strategy, ModelParallelStrategy):
+            if self.optimizer_name == "muon":
+                raise UserError("model.optimizer muon needs whole matrices, and trainer/fsdp has none; use adamw")
+            # of this object: Lightning warns of weights that are averaged where the class has such a method
+            self.sharding = self.sharding or Sharding(self.model)
+            self.configure_model = partial(self.sharding.divide, self.device)  # type: ignore[method-assign]
 
     def on_train_start(self) -> None:
         # no buffers: a replicated strategy would overwrite each rank's sums with those of rank zero
@@ -122,11 +143,31 @@ class SequenceSystem(pl.LightningModule):
         self._update_size = torch.zeros((), dtype=torch.float64, device=self.device)
 
     def on_train_epoch_start(self) -> None:
-        self._train_state = None
+        self._train_states = {}
+
+    def rank_state(self) -> dict[str, Any]:
+        """What this rank carries from a batch to the next beside the weights, as plain types and tensors on the CPU."""
+        half_done = self.trainer.fit_loop._should_accumulate()
+        gradients = {n: p.grad.cpu() for n, p in self.named_parameters() if p.grad is not None} if half_done else {}
+        return {
+            "hidden": {part: [t.detach().cpu() for t in state] for part, state in self._train_states.items()},
+            "since_log": self._since_log.cpu(),
+            "update_size": self._update_size.cpu(),
+            "gradients": gradients,
+        }
+
+    def load_rank_state(self, state: dict[str, Any]) -> None:
+        """Go on from where ``rank_state`` was taken."""
+        self._train_states = {part: tuple(t.to(self.device) for t in own) for part, own in state["hidden"].items()}
+        self._since_log.copy_(state["since_log"])
+        self._update_size.copy_(state["update_size"])
+        for name, gradient in state["gradients"].items():
+            self.get_parameter(name).grad = gradient.to(self.device)
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Backpropagation through time, truncated where the window begins."""
-        logits, self._train_state = self(batch.tokens, self._begin(self._train_state, batch))
+        state = self.model.begin(self._train_states.get(batch.part), batch)
+        logits, self._train_states[batch.part] = self(batch.tokens, state)
         nats, count = cross_entropy(logits, batch.targets)
         self._since_log += torch.stack([nats.detach(), count, self._characters(batch.targets)])
         if self.label_smoothing:
@@ -138,43 +179,74 @@ class SequenceSystem(pl.LightningModule):
         return {"loss": nats / size.clamp(min=1), "tokens": count}
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Make the gradient that of the mean over all that the update scores, and log its norm.
+        """Make the gradient that of the mean over all that the update scores, see whether it is finite, and log.
 
         Parts of an update arrive as sums, which Lightning has divided by the number of accumulated batches and the
         strategy by the number of ranks. A mean of their means would weigh a short batch like a long one.
         """
-        gradients = [p.grad for p in self.parameters() if p.grad is not None]
+        gradients, sums = gradients_of(optimizer), self._since_log
         if self._in_parts:
-            size = self.trainer.strategy.reduce(self._update_size.clone(), reduce_op="sum")
-            scale = self.trainer.world_size * self.trainer.accumulate_grad_batches / size.clamp(min=1)
+            own = torch.cat([self._update_size[None], sums])
+            everyone = self.trainer.strategy.reduce(own, reduce_op="sum")
+            scale = self.trainer.world_size * self.trainer.accumulate_grad_batches / everyone[0].clamp(min=1)
             for gradient in gradients:
                 gradient.mul_(scale)
             self._update_size.zero_()
-        if self._is_logged(self.trainer.global_step + 1):
-            self.log("train/gradient_norm", nn.utils.get_total_norm(gradients))
+            sums = everyone[1:]
+        self.gradient_norm = total_norm(gradients)
+        update = self.trainer.global_step + 1
+        if self.look_every and update % self.look_every == 0:
+            self._refuse_unless_finite(update, sums, optimizer)
+        if self._is_logged(update):
+            self._log_update(sums, optimizer)
 
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        update = self.trainer.global_step
-        if not self._is_logged(update) or update == self._logged_update:
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """By the norm that is known; Lightning would compute it again, and refuses a fused optimiser in bf16."""
+        if gradient_clip_algorithm == "value" or self._scaled:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        elif gradient_clip_val:
+            own = [p for group in optimizer.param_groups for p in group["params"]]
+            nn.utils.clip_grads_with_norm_(own, gradient_clip_val, self.gradient_norm)
+
+    def _refuse_unless_finite(self, update: int, sums: Tensor, optimizer: torch.optim.Optimizer) -> None:
+        """Take the gradients away where they or the loss are not finite: the optimiser leaves weights and moments as
+        they are. What is logged next begins after this update, and so does what is carried, which may not be finite.
+
+        A scaler of losses finds gradients that are not finite now and then, and leaves those updates out itself.
+        """
+        (nats, count, _), norm = sums.tolist(), float(self.gradient_norm)
+        if math.isfinite(nats) and (self._scaled or math.isfinite(norm)):
             return
-        self._logged_update = update
-        sums = self.trainer.strategy.reduce(self._since_log.clone(), reduce_op="sum")
+        rate, logged = optimizer.param_groups[0]["lr"], self.trainer.callback_metrics.get("train/loss")
+        self.refused = Refused(update, nats / max(1, count), norm, rate, None if logged is None else float(logged))
+        optimizer.zero_grad()
+        self._since_log = torch.zeros_like(self._since_log)
+        self._train_states = {}
+
+    def _log_update(self, sums: Tensor, optimizer: torch.optim.Optimizer) -> None:
+        """Log what has come since the last log: nats, tokens and characters of all ranks."""
+        nats, count, characters = sums.clone()  # as tensors: of a plain number Lightning keeps float32
         self._since_log.zero_()
-        nats, count, characters = sums.tolist()
         if count:
             self.log("train/loss", nats / count)
         if characters:
             self.log("train/bpc", nats / math.log(2) / characters)
-        self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
+        self.log("train/learning_rate", optimizer.param_groups[0]["lr"])
+        self.log("train/gradient_norm", self.gradient_norm)
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        self._evaluate(batch, batch_idx, dataloader_idx)
+        self.evaluation.add(self.model, batch, batch_idx == 0, dataloader_idx)
 
     def on_validation_epoch_end(self) -> None:
         self._log_evaluation("val")
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        self._evaluate(batch, batch_idx, dataloader_idx)
+        self.evaluation.add(self.model, batch, batch_idx == 0, dataloader_idx)
 
     def on_test_epoch_end(self) -> None:
         self._log_evaluation("test")
@@ -182,10 +254,11 @@ class SequenceSystem(pl.LightningModule):
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """By time step, (B, T) each: the likeliest output (``predicted``, an id), its ``probability``, and the target's
         ``nats``, 0 where nothing is scored; with them what the batch holds."""
-        chances = self._continue(batch, batch_idx).float().log_softmax(-1)
+        chances = self.evaluation.logits(self.model, batch, batch_idx == 0).float().log_softmax(-1)
         nats = nn.functional.nll_loss(chances.mT, batch.targets, ignore_index=IGNORE_INDEX, reduction="none")
         best, predicted = chances.max(-1)
-        return {"predicted": predicted, "probability": best.exp(), "nats": nats, **batch._asdict()}
+        found = {"predicted": predicted, "probability": best.exp(), "nats": nats}
+        return {**found, "tokens": batch.tokens, "targets": batch.targets, "reset": batch.reset}
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The optimiser, and a schedule that counts updates."""
@@ -213,41 +286,18 @@ class SequenceSystem(pl.LightningModule):
         return bool(every) and update % every == 0
 
     @property
+    def _scaled(self) -> bool:
+        """Whether losses are scaled, so that small gradients are no zeros in half precision."""
+        return str(self.trainer.precision) == "16-mixed"
+
+    @property
     def _in_parts(self) -> bool:
         """Whether an update's gradient comes from several batches, of several ranks or accumulated."""
         return self.trainer.world_size > 1 or self.trainer.accumulate_grad_batches > 1
 
-    def _begin(self, state: State | None, batch: Batch) -> State:
-        """The carried state, from the initial one in the rows that the batch says; another number of rows starts
-        afresh, all of them."""
-        initial = self.model.initial_state(len(batch.tokens))
-        if state is None or any(part.shape[1] != len(batch.tokens) for part in state):
-            return initial
-        return reset_rows(detach(state), initial, batch.reset)
-
-    def _continue(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Logits of an evaluation's next window. Its state is its own: training finds its own as it left it."""
-        state = self._begin(self._eval_state if batch_idx else None, batch)
-        logits: Tensor
-        logits, self._eval_state = self.model(batch.tokens, state)
-        return logits
-
-    def _evaluate(self, batch: Batch, batch_idx: int, dataloader_idx: int) -> None:
-        logits = self._continue(batch, batch_idx)
-        nats, _ = cross_entropy(logits, batch.targets)
-        metric = self.metrics[dataloader_idx]
-        assert isinstance(metric, TokenMetrics)
-        metric.update(nats, logits, batch)
-
     def _log_evaluation(self, split: str) -> None:
-        self._eval_state = None
-        for suffix, metric in zip(EVALUATIONS, self.metrics, strict=True):
-            assert isinstance(metric, TokenMetrics)
-            if metric.update_called:  # documents are evaluated in one way only
-                values = metric.compute()
-                names = ("loss", "bpc") if suffix else values
-                self.log_dict({f"{split}/{n}{suffix}": values[n] for n in names if n in values}, sync_dist=True)
-            metric.reset()
+        values = self.evaluation.values()
+        self.log_dict({f"{split}/{name}": value for name, value in values.items()}, sync_dist=True)
 
     def _characters(self, targets: Tensor) -> Tensor:
         """How many characters the targets stand for."""

@@ -50,6 +50,8 @@ class Batch(NamedTuple):
     """(B, T) int64, ``IGNORE_INDEX`` where nothing is scored."""
     reset: Tensor
     """(B,) bool, True where the row starts from the initial state."""
+    part: int = 0
+    """Which of the batches that make an update: the rows go on where this part of the update before ended."""
 
 
 class Document(NamedTuple):

@@ -19,10 +19,17 @@ FILES = {
     for path in root.rglob("*.py")
 }
 
-ORDER = ["types", "vocabulary", "loss", "metrics", "backbones", "model", "system"]
+ORDER = ["types", "vocabulary", "loss", "metrics", "backbones", "model", "evaluation", "system"]
 """Each imports only what stands before it, of these."""
 
-LIGHTNING = ("lightseq.system", "lightseq.checkpoint", "lightseq.data.datamodule", "lightseq.callbacks", "lightseq.cli")
+LIGHTNING = (
+    "lightseq.system",
+    "lightseq.checkpoint",
+    "lightseq.checkpoint_files",
+    "lightseq.data.datamodule",
+    "lightseq.callbacks",
+    "lightseq.cli",
+)
 COMMANDS = tuple(
     f"lightseq.commands.{name}"
     for name in ("train", "parser", "house", "report", "run_folder", "datasets", "saving", "side_by_side")

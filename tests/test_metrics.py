@@ -105,6 +105,6 @@ def test_an_evaluation_counts_every_document_once(vowels: str, tagged: bool, set
         labels = store.label_ids[begin:end].tolist() if tagged else [int(store.label_ids[document])]
         for label, guess in zip(labels, logits[0].argmax(-1)[-len(labels) :].tolist(), strict=True):
             expected[label, guess] += 1
-    matrix = system.metrics[0].matrix
+    matrix = system.evaluation.metrics[0].matrix
     assert torch.equal(matrix, expected)
     assert_close(values["test/macro_f1"], macro_f1(expected).item(), rtol=1e-6, atol=0)

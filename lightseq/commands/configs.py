@@ -1,6 +1,6 @@
 """``lightseq configs``: the shipped recipes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..config import recipes
 from ..errors import UserError, did_you_mean
@@ -14,12 +14,18 @@ def run(verb: str, words: Sequence[str]) -> int:
     name = parser.parse_args(words).name
     shipped = recipes()
     if name is None:
-        width = max(map(len, shipped))
-        for recipe, text in shipped.items():
-            head = text.partition("\n")[0]
-            print(f"{recipe:{width}}  {head.removeprefix('#').strip()}")
+        print(_heads({recipe: text for recipe, text in shipped.items() if "/" not in recipe}))
+        print("\nto put after one of them, for other devices:")
+        print(_heads({recipe: text for recipe, text in shipped.items() if "/" in recipe}))
     elif name in shipped:
         print(shipped[name], end="")
     else:
         raise UserError(f"no recipe {name!r}{did_you_mean(name, shipped) or '.'} Shipped: {', '.join(shipped)}")
     return 0
+
+
+def _heads(recipes: Mapping[str, str]) -> str:
+    """Names, and the first line of each, side by side."""
+    width = max(map(len, recipes))
+    heads = {recipe: text.partition("\n")[0].removeprefix("#").strip() for recipe, text in recipes.items()}
+    return "\n".join(f"{recipe:{width}}  {head}" for recipe, head in heads.items())

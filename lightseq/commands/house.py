@@ -31,7 +31,7 @@ def house_callbacks(
     """
     trainer, averaging, patience = settings["trainer"], settings["averaging"], settings["early_stopping"]
     validates, saves = trainer["limit_val_batches"] != 0, trainer["enable_checkpointing"] is not False
-    house: list[Callback] = [GracefulStop(settings["last"] if saves else None)]
+    house: list[Callback] = [settings["finite"], GracefulStop(settings["last"] if saves else None)]
     house += [averaging] * (averaging.decay > 0)  # before what looks at the weights
     house += [Throughput(), Yardsticks(), settings["sampling"], SampleQuality(settings["sampling"])]
     house += [settings["inside"], BoardLayout(results)]

@@ -9,6 +9,7 @@ from pytorch_lightning.cli import LightningArgumentParser
 
 from .. import config, registry
 from ..callbacks.averaging import AveragedWeights
+from ..callbacks.finite import FiniteGuard
 from ..callbacks.inside import Inside
 from ..callbacks.last_checkpoint import LastCheckpoint
 from ..callbacks.sample_text import SampleText
@@ -60,6 +61,7 @@ def add_house_arguments(parser: LightningArgumentParser) -> None:
     parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
     parser.add_lightning_class_args(LastCheckpoint, "last")
     parser.add_lightning_class_args(AveragedWeights, "averaging")
+    parser.add_lightning_class_args(FiniteGuard, "finite")
     parser.add_argument(
         "--early_stopping",
         type=PositiveInt | None,

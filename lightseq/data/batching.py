@@ -58,10 +58,11 @@ class StreamBatches:
 
     Args:
         tokens: (N,) ids.
-        lanes: Rows over all ranks together.
+        lanes: Rows of an update, over all ranks and batches.
         window: T. The last window of a lane may be shorter.
         rank: Whose lanes: each rank owns neighbouring ones.
         world: Number of ranks.
+        accumulate: Batches that make an update: each has lanes of its own, as one larger batch would.
         carry: Whether the state goes on from window to window; False is cold windows, cut from the text's beginning.
         seed: Of where each epoch begins, and of the cold starts; None begins at the first token.
         cold_starts: The chance of a row's window to start from the initial state although its text goes on.
@@ -75,6 +76,7 @@ class StreamBatches:
         window: int,
         rank: int = 0,
         world: int = 1,
+        accumulate: int = 1,
         carry: bool = True,
         seed: int | None = None,
         cold_starts: float = 0.0,
@@ -84,7 +86,9 @@ class StreamBatches:
         self.lane_length = -(-(len(tokens) - self.offsets) // lanes)
         if not carry:  # whole windows, so that the number of lanes does not change where they begin
             self.lane_length = -(-self.lane_length // window) * window
-        per_rank = -(-lanes // world)
+        self.length = lanes * self.lane_length
+        self.accumulate, self.per_batch = accumulate, -(-lanes // (world * accumulate))
+        per_rank = self.per_batch * accumulate
         self.rows = slice(rank * per_rank, (rank + 1) * per_rank)
         self.starts = np.arange(self.rows.start, self.rows.stop) * self.lane_length
         plain = np.asarray(tokens)[self.starts[0] :]  # a slice of a memory map takes longer than to copy a window
@@ -94,23 +98,29 @@ class StreamBatches:
         self._epoch, self._offset = -1, 0
 
     def __len__(self) -> int:
-        return -(-self.lane_length // self.window)
+        return -(-self.lane_length // self.window) * self.accumulate
 
     def batch(self, epoch: int, index: int) -> Batch:
-        """Window ``index`` of every lane of this rank; without a seed every epoch is alike."""
-        steps = min(self.window, self.lane_length - index * self.window)
-        begin = index * self.window + self._offset_of(epoch)
-        reset = torch.full((len(self.starts),), index == 0 or not self.carry)
+        """The next window of this rank's lanes, part after part; without a seed every epoch is alike."""
+        number, part = divmod(index, self.accumulate)
+        own = slice(part * self.per_batch, (part + 1) * self.per_batch)
+        starts = self.starts[own]
+        steps = min(self.window, self.lane_length - number * self.window)
+        offset = self._offset_of(epoch)
+        begin = number * self.window + offset
+        # a row that only fills up a rank reads nothing of what the last lane leaves
+        end = min(len(self.tokens), self.length + offset + 1)
+        reset = torch.full((len(starts),), number == 0 or not self.carry)
         if self.cold_starts and self.seed is not None:
-            chances = np.random.default_rng([self.seed, epoch, index]).random(self.rows.stop)
-            reset |= torch.from_numpy(chances[self.rows] < self.cold_starts)
-        if self.starts[-1] + begin + steps < len(self.tokens):
-            ids, targets = (self._lanes[:, at : at + steps].astype(np.int64) for at in (begin, begin + 1))
-            return Batch(torch.from_numpy(ids), torch.from_numpy(targets), reset)
-        places = (self.starts + begin)[:, None] + np.arange(steps + 1)
+            chances = np.random.default_rng([self.seed, epoch, number]).random(self.rows.stop)
+            reset |= torch.from_numpy(chances[self.rows][own] < self.cold_starts)
+        if starts[-1] + begin + steps < end:
+            ids, targets = (self._lanes[own, at : at + steps].astype(np.int64) for at in (begin, begin + 1))
+            return Batch(torch.from_numpy(ids), torch.from_numpy(targets), reset, part)
+        places = (starts + begin)[:, None] + np.arange(steps + 1)
         ids = self.tokens[np.minimum(places, len(self.tokens) - 1)].astype(np.int64)
-        targets = np.where(places[:, 1:] < len(self.tokens), ids[:, 1:], IGNORE_INDEX)
-        return Batch(torch.from_numpy(ids[:, :-1].copy()), torch.from_numpy(targets), reset)
+        targets = np.where(places[:, 1:] < end, ids[:, 1:], IGNORE_INDEX)
+        return Batch(torch.from_numpy(ids[:, :-1].copy()), torch.from_numpy(targets), reset, part)
 
     def _offset_of(self, epoch: int) -> int:
         """The token that an epoch begins at."""
@@ -129,11 +139,12 @@ class DocumentBatches:
     Args:
         store: The encoded corpus.
         documents: The numbers of those to read.
-        rows: B, on each rank.
+        rows: B, of each batch on each rank.
         window: T.
         boundary: The id of the boundary token.
         rank: Whose rows.
         world: Number of ranks.
+        accumulate: Batches that make an update: together they hold the rows that one larger batch would.
         seed: Of the order; None keeps one order, sorted by length.
     """
 
@@ -147,24 +158,27 @@ class DocumentBatches:
         boundary: int,
         rank: int = 0,
         world: int = 1,
+        accumulate: int = 1,
         seed: int | None = None,
     ) -> None:
         self.store, self.documents, self.boundary = store, documents, boundary
-        self.rows, self.window, self.rank, self.world, self.seed = rows * world, window, rank, world, seed
+        self.accumulate, self.shares, self.rank = accumulate, world * accumulate, rank
+        self.rows, self.window, self.seed = rows * self.shares, window, seed
         self.steps = np.diff(store.offsets)[documents] + 1
         self.windows = -(-self.steps // window)
         self._epoch, self._columns = 0, self._plan(0)
 
     def __len__(self) -> int:
-        return len(self._columns)
+        return len(self._columns) * self.accumulate
 
     def batch(self, epoch: int, index: int) -> Batch:
-        """One window of this rank's rows."""
+        """One window of this rank's rows, part after part."""
         if epoch != self._epoch:
             self._epoch, self._columns = epoch, self._plan(epoch)
-        documents, piece = self._columns[index]
-        own = slice(self.rank, None, self.world)
-        return self._gather(documents[own], piece[own])
+        number, part = divmod(index, self.accumulate)
+        documents, piece = self._columns[number]
+        own = slice(self.rank * self.accumulate + part, None, self.shares)
+        return self._gather(documents[own], piece[own], part)
 
     def begun(self) -> list[int]:
         """The numbers of the documents in the order in which the rows of the first epoch's batches begin them, on all
@@ -177,7 +191,7 @@ class DocumentBatches:
         ]
 
     def _plan(self, epoch: int) -> list[tuple[Array, Array]]:
-        """For each batch the documents of all ranks' rows (-1: none) and which window of them."""
+        """For each update the documents of all ranks' rows (-1: none) and which window of them."""
         n = len(self.documents)
         rng = None if self.seed is None else np.random.default_rng([self.seed, epoch])
         order = np.argsort(self.steps, kind="stable") if rng is None else rng.permutation(n)
@@ -194,11 +208,11 @@ class DocumentBatches:
         return [column for turn in turns for column in blocks[turn]]
 
     def _dealt(self, documents: Array, rng: np.random.Generator | None) -> list[tuple[Array, Array]]:
-        """The documents that fill no whole batch, the longest first, each to the row that is free first; then every row
-        reads its own in random order."""
+        """The documents that fill no whole update, the longest first, each to the row that is free first; then every
+        row reads its own in random order."""
         if not len(documents):
             return []
-        rows = -(-min(self.rows, len(documents)) // self.world) * self.world
+        rows = -(-min(self.rows, len(documents)) // self.shares) * self.shares
         free = [(0, row) for row in range(rows)]
         queues: list[list[int]] = [[] for _ in range(rows)]
         for document in documents:
@@ -214,7 +228,7 @@ class DocumentBatches:
                 who[: len(pieces), row], piece[: len(pieces), row] = zip(*pieces, strict=True)
         return list(zip(who, piece, strict=True))
 
-    def _gather(self, documents: Array, piece: Array) -> Batch:
+    def _gather(self, documents: Array, piece: Array, part: int) -> Batch:
         """Time step p of a document of n tokens reads the boundary (p = 0) or token p - 1, for p from 0 to n."""
         begin = piece * self.window
         steps = np.where(documents < 0, 0, self.steps[documents])[:, None]
@@ -232,4 +246,5 @@ class DocumentBatches:
             targets = labels[self.documents[documents]][:, None].astype(np.int64).repeat(length, 1)
             scored = p[:, :-1] == steps - 1
         targets = np.where(scored, targets, IGNORE_INDEX)
-        return Batch(torch.from_numpy(ids[:, :-1].copy()), torch.from_numpy(targets), torch.from_numpy(piece == 0))
+        ids, reset = ids[:, :-1].copy(), piece == 0
+        return Batch(torch.from_numpy(ids), torch.from_numpy(targets), torch.from_numpy(reset), part)

@@ -108,7 +108,7 @@ def test_a_picture_a_validation_and_the_training_as_it_was(vowels: str) -> None:
     assert boards[0].Tags()["images"] == []
     images = boards[1].Images("val/confusion_matrix")
     assert [image.step for image in images] == [7, 14, 21]  # none of the sanity check
-    matrix = observed.metrics[0].matrix
+    matrix = observed.evaluation.metrics[0].matrix
     assert matrix is not None
     assert observed.labels is not None
     height, width, _ = picture(matrix.numpy(), observed.labels).shape

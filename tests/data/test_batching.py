@@ -1,4 +1,5 @@
 from collections import Counter
+from itertools import chain, product
 
 import numpy as np
 import pytest
@@ -163,6 +164,28 @@ def test_cold_starts_are_as_frequent_as_asked_and_the_same_on_any_number_of_rank
     assert not resets(seed=None)[:, 1:].any()
 
 
+@pytest.mark.parametrize(("world", "accumulate"), [(2, 1), (1, 2), (2, 3)])
+@pytest.mark.parametrize("lanes", [12, 7, 1])
+def test_ranks_and_accumulated_batches_divide_the_lanes_of_one_larger_batch(
+    world: int, accumulate: int, lanes: int
+) -> None:
+    """Where the lanes do not divide, the rows that fill the ranks read nothing of what the last lane leaves."""
+
+    def sources(world: int, accumulate: int) -> list[StreamBatches]:
+        own = {"lanes": lanes, "window": 5, "seed": 3, "cold_starts": 0.25, "world": world, "accumulate": accumulate}
+        return [StreamBatches(np.arange(101, dtype=np.uint8), rank=rank, **own) for rank in range(world)]
+
+    whole, divided = sources(1, 1)[0], sources(world, accumulate)
+    assert [len(source) for source in divided] == [len(whole) * accumulate] * world
+    for epoch, index in product(range(4), range(len(whole))):
+        parts = [source.batch(epoch, index * accumulate + part) for source in divided for part in range(accumulate)]
+        assert [part.part for part in parts] == [*range(accumulate)] * world
+        for name in ("tokens", "targets", "reset"):
+            rows = torch.cat([getattr(part, name) for part in parts])
+            assert torch.equal(rows[:lanes], getattr(whole.batch(epoch, index), name))
+            assert name != "targets" or (rows[lanes:] == IGNORE_INDEX).all()
+
+
 TEXTS = ["a" * n for n in (1, 2, 3, 9, 4, 30, 2, 2, 17, 5, 1, 1, 8, 3, 0, 12)]
 
 
@@ -190,6 +213,23 @@ def test_every_document_once_on_one_rank_whole(world: int, seed: int | None, win
         total = sum((scored_by_document(source, epoch) for source in ranks), Counter())
         assert total == Counter(f"{text}_" for text in TEXTS)
     assert len({len(source) for source in ranks}) == 1
+
+
+@pytest.mark.parametrize(("world", "accumulate"), [(2, 1), (1, 2), (2, 3)])
+@pytest.mark.parametrize("window", [4, 100])
+def test_ranks_and_accumulated_batches_divide_the_documents_of_one_larger_batch(
+    world: int, accumulate: int, window: int
+) -> None:
+    def targets(world: int, accumulate: int, epoch: int) -> list[list[str]]:
+        """By update, what its rows score."""
+        own = {"window": window, "rows": 12 // world // accumulate, "world": world, "accumulate": accumulate, "seed": 3}
+        ranks = [documents(TEXTS, rank=rank, **own) for rank in range(world)]
+        rows = [[row for source in ranks for row in drawn(source.batch(epoch, i))] for i in range(len(ranks[0]))]
+        updates = [chain.from_iterable(rows[i : i + accumulate]) for i in range(0, len(rows), accumulate)]
+        return [sorted(own for _, row in update if (own := row.rstrip("."))) for update in updates]
+
+    for epoch in range(4):
+        assert targets(world, accumulate, epoch) == targets(1, 1, epoch)
 
 
 def test_the_number_of_batches_is_the_same_in_every_epoch() -> None:

@@ -1,0 +1,33 @@
+"""The gradient of an update: how long it is, and the update that cannot be made."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+
+
+class Refused(NamedTuple):
+    """An update that was not made, since its loss or its gradient was not finite."""
+
+    update: int
+    """Its number, from 1."""
+    loss: float
+    """Nats a token of all since the last log, of all ranks. All before this update were finite."""
+    gradient_norm: float
+    """Before it is clipped."""
+    learning_rate: float
+    """That it would have been made with."""
+    logged_loss: float | None
+    """``train/loss`` as it was logged last; None before the first."""
+
+
+def gradients_of(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    """In the order of the optimiser, in which they are clipped: the last bit of a sum depends on it."""
+    return [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+
+
+def total_norm(gradients: list[Tensor]) -> Tensor:
+    """The length of all gradients as one vector, a scalar; of sharded ones (FSDP2) on every rank that of the whole."""
+    norm = nn.utils.get_total_norm(gradients)
+    return norm.full_tensor() if isinstance(norm, DTensor) else norm
