@@ -65,7 +65,7 @@ class ExactResume(Callback):
             "validation_due": due or self._due,
             "ending": trainer.should_stop,
             # as they were read, until they are put back
-            "ranks": self._ranks or gathered(random_states() | pl_module.rank_state()),
+            "ranks": self._ranks or gathered(rank_state(pl_module)),
         }
 
     def on_load_checkpoint(
@@ -125,9 +125,23 @@ class ExactResume(Callback):
         assert isinstance(pl_module, SequenceSystem)
         own = self._ranks[trainer.global_rank]
         trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
-        set_random_states(own)
-        pl_module.load_rank_state(own)
+        load_rank_state(pl_module, own)
         self._ranks = None
+
+
+def rank_state(system: SequenceSystem) -> dict[str, Any]:
+    """What this rank goes on with beside the weights, as plain types and tensors on the CPU."""
+    half_done = system.trainer.fit_loop._should_accumulate()
+    own = {name: p.grad.cpu() for name, p in system.named_parameters() if p.grad is not None} if half_done else {}
+    return {**system.carried.state_dict(), "gradients": own, "random": random_states()}
+
+
+def load_rank_state(system: SequenceSystem, state: dict[str, Any]) -> None:
+    """Go on from where ``rank_state`` was taken."""
+    system.carried.load_state_dict(state)
+    for name, gradient in state["gradients"].items():
+        system.get_parameter(name).grad = gradient.to(system.device)
+    set_random_states(state["random"])
 
 
 def random_states() -> dict[str, Any]:

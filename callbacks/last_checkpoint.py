@@ -10,6 +10,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from ..data import SequenceData
 from ..types import NonNegativeInt
+from .finite import all_finite
 from .safety import safely
 
 
@@ -54,8 +55,8 @@ class LastCheckpoint(Checkpoint):
             self.save(trainer)
 
     def save(self, trainer: pl.Trainer) -> None:
-        """Write it now; on all ranks."""
-        if trainer.fast_dev_run:  # type: ignore[attr-defined]
+        """Write it now, unless it would be of no use; on all ranks."""
+        if trainer.fast_dev_run or not all_finite(trainer):  # type: ignore[attr-defined]
             return
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:

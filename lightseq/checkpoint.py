@@ -6,7 +6,6 @@ that reading one runs no code. Of what it names only entry points are ever looke
 """
 
 import inspect
-import os
 import re
 import sys
 from collections.abc import Iterable, Iterator

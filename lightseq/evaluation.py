@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from .loss import cross_entropy
 from .metrics import TokenMetrics
 from .model import SequenceModel
-from .types import Batch, State
+from .types import IGNORE_INDEX, Batch, State
 
 WAYS = ("", "_cold64", "_cold256")
 """What a metric's name ends in, by the number of the data loader: a stream is evaluated in three ways."""
@@ -44,6 +44,15 @@ class Evaluation(nn.Module):
         metric = self.metrics[way]
         assert isinstance(metric, TokenMetrics)
         metric.update(nats, logits, batch)
+
+    def predictions(self, model: SequenceModel, batch: Batch, first: bool) -> dict[str, Tensor]:
+        """By time step, (B, T) each: the likeliest output (``predicted``, an id), its ``probability``, and the target's
+        ``nats``, 0 where nothing is scored; with them what the batch holds."""
+        chances = self.logits(model, batch, first).float().log_softmax(-1)
+        nats = nn.functional.nll_loss(chances.mT, batch.targets, ignore_index=IGNORE_INDEX, reduction="none")
+        best, predicted = chances.max(-1)
+        found = {"predicted": predicted, "probability": best.exp(), "nats": nats}
+        return {**found, "tokens": batch.tokens, "targets": batch.targets, "reset": batch.reset}
 
     def values(self) -> dict[str, Tensor]:
         """All numbers by name, over all ranks, and begin afresh."""

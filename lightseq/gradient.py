@@ -1,5 +1,6 @@
 """The gradient of an update: how long it is, and the update that cannot be made."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -31,3 +32,23 @@ def total_norm(gradients: list[Tensor]) -> Tensor:
     """The length of all gradients as one vector, a scalar; of sharded ones (FSDP2) on every rank that of the whole."""
     norm = nn.utils.get_total_norm(gradients)
     return norm.full_tensor() if isinstance(norm, DTensor) else norm
+
+
+def refusal(
+    update: int, sums: Tensor, norm: Tensor, rate: float, logged: Tensor | None, scaled: bool
+) -> Refused | None:
+    """What is wrong with an update, None where it can be made. Waits for the device.
+
+    Args:
+        update: Its number, from 1.
+        sums: Nats and tokens since the last log, of all ranks.
+        norm: Of its gradient.
+        rate: The learning rate.
+        logged: ``train/loss`` as it was logged last.
+        scaled: Whether losses are scaled: the scaler meets gradients that are not finite now and then, and leaves those
+            updates out itself.
+    """
+    (nats, count, *_), length = sums.tolist(), float(norm)
+    if math.isfinite(nats) and (scaled or math.isfinite(length)):
+        return None
+    return Refused(update, nats / max(1, count), length, rate, None if logged is None else float(logged))

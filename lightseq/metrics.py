@@ -52,8 +52,7 @@ class TokenMetrics(Metric):
         self.tokens += scored.sum()
         self.correct += (predicted == batch.targets).sum()
         self.documents += (batch.reset & scored.any(dim=1)).sum()
-        if self.lengths is not None:
-            self.characters += self.lengths[batch.targets.clamp(min=0)].mul(scored).sum()
+        self.characters += count_characters(batch.targets, self.lengths)
         if self.labels:
             pairs = (batch.targets * self.labels + predicted)[scored]
             self.confusion += pairs.bincount(minlength=self.labels**2).view_as(self.confusion)
@@ -70,6 +69,18 @@ class TokenMetrics(Metric):
             self.matrix = self.confusion.cpu().clone()
             values["macro_f1"] = macro_f1(self.confusion)
         return values
+
+
+def count_characters(targets: Tensor, lengths: Tensor | None) -> Tensor:
+    """How many characters targets stand for.
+
+    Args:
+        targets: (B, T) ids, ``IGNORE_INDEX`` where nothing is scored.
+        lengths: (V,) Of each token; None is none.
+    """
+    if lengths is None:
+        return targets.new_zeros(())
+    return (lengths[targets.clamp(min=0)] * (targets != IGNORE_INDEX)).sum()
 
 
 def macro_f1(confusion: Tensor) -> Tensor:

@@ -52,6 +52,19 @@ def build_optimizer(
     return Muon(groups, learning_rate, weight_decay, precision=precision)
 
 
+def planned_updates(batches: float, accumulate: int, epochs: int | None, steps: int) -> float:
+    """The updates of a whole run; infinite where nothing bounds them.
+
+    Args:
+        batches: Of an epoch.
+        accumulate: Batches of an update; the last one of an epoch may have fewer.
+        epochs: At the most; None and -1 are without end.
+        steps: Updates at the most; -1 is without end.
+    """
+    by_epochs = math.ceil(batches / accumulate) * (math.inf if epochs in (None, -1) else epochs)
+    return min(by_epochs, math.inf if steps == -1 else steps)
+
+
 def share_of_rate(update: int, total: Callable[[], float], warmup: int, schedule: Schedule) -> float:
     """The share of the learning rate at an update. Only its number counts, so that a resumed run is equal.
 

@@ -2,7 +2,7 @@
 
 import math
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import pytorch_lightning as pl
 import torch
@@ -10,12 +10,14 @@ from pytorch_lightning.strategies import DeepSpeedStrategy, FSDPStrategy, ModelP
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
+from .carried import Carried
 from .errors import UserError
 from .evaluation import Evaluation
-from .gradient import Refused, gradients_of, total_norm
+from .gradient import Refused, gradients_of, refusal, total_norm
 from .loss import cross_entropy
+from .metrics import count_characters
 from .model import SequenceModel, build_model
-from .optim import OptimizerName, Schedule, build_optimizer, share_of_rate
+from .optim import OptimizerName, Schedule, build_optimizer, planned_updates, share_of_rate
 from .sharding import Sharding
 from .types import (
     IGNORE_INDEX,
@@ -109,7 +111,7 @@ class SequenceSystem(pl.LightningModule):
         if loss == "document" and self.vocabulary.boundary is None:
             raise UserError("model.loss document needs documents: a stream has none, its loss is the mean")
         self.evaluation = Evaluation(lengths, documents, len(labels or ()))
-        self._train_states: dict[int, State] = {}  # by the part of an update that carries it
+        self.carried = Carried(self.device)
         self.look_every = 0
         """Updates between two looks at whether loss and gradient are finite; 0 never looks."""
         self.refused: Refused | None = None
@@ -138,43 +140,22 @@ class SequenceSystem(pl.LightningModule):
             self.configure_model = partial(self.sharding.divide, self.device)  # type: ignore[method-assign]
 
     def on_train_start(self) -> None:
-        # no buffers: a replicated strategy would overwrite each rank's sums with those of rank zero
-        self._since_log = torch.zeros(3, dtype=torch.float64, device=self.device)
-        self._update_size = torch.zeros((), dtype=torch.float64, device=self.device)
+        self.carried = Carried(self.device)
 
     def on_train_epoch_start(self) -> None:
-        self._train_states = {}
-
-    def rank_state(self) -> dict[str, Any]:
-        """What this rank carries from a batch to the next beside the weights, as plain types and tensors on the CPU."""
-        half_done = self.trainer.fit_loop._should_accumulate()
-        gradients = {n: p.grad.cpu() for n, p in self.named_parameters() if p.grad is not None} if half_done else {}
-        return {
-            "hidden": {part: [t.detach().cpu() for t in state] for part, state in self._train_states.items()},
-            "since_log": self._since_log.cpu(),
-            "update_size": self._update_size.cpu(),
-            "gradients": gradients,
-        }
-
-    def load_rank_state(self, state: dict[str, Any]) -> None:
-        """Go on from where ``rank_state`` was taken."""
-        self._train_states = {part: tuple(t.to(self.device) for t in own) for part, own in state["hidden"].items()}
-        self._since_log.copy_(state["since_log"])
-        self._update_size.copy_(state["update_size"])
-        for name, gradient in state["gradients"].items():
-            self.get_parameter(name).grad = gradient.to(self.device)
+        self.carried.states = {}
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Backpropagation through time, truncated where the window begins."""
-        state = self.model.begin(self._train_states.get(batch.part), batch)
-        logits, self._train_states[batch.part] = self(batch.tokens, state)
+        state = self.model.begin(self.carried.states.get(batch.part), batch)
+        logits, self.carried.states[batch.part] = self(batch.tokens, state)
         nats, count = cross_entropy(logits, batch.targets)
-        self._since_log += torch.stack([nats.detach(), count, self._characters(batch.targets)])
+        self.carried.since_log += torch.stack([nats.detach(), count, count_characters(batch.targets, self._lengths)])
         if self.label_smoothing:
             nats, _ = cross_entropy(logits, batch.targets, self.label_smoothing)
         size = (batch.targets != IGNORE_INDEX).any(1).sum() if self.per_document else count
         if self._in_parts:
-            self._update_size += size
+            self.carried.update_size += size
             return {"loss": nats, "tokens": count}
         return {"loss": nats / size.clamp(min=1), "tokens": count}
 
@@ -184,20 +165,21 @@ class SequenceSystem(pl.LightningModule):
         Parts of an update arrive as sums, which Lightning has divided by the number of accumulated batches and the
         strategy by the number of ranks. A mean of their means would weigh a short batch like a long one.
         """
-        gradients, sums = gradients_of(optimizer), self._since_log
+        gradients, sums = gradients_of(optimizer), self.carried.since_log
         if self._in_parts:
-            own = torch.cat([self._update_size[None], sums])
+            own = torch.cat([self.carried.update_size[None], sums])
             everyone = self.trainer.strategy.reduce(own, reduce_op="sum")
             scale = self.trainer.world_size * self.trainer.accumulate_grad_batches / everyone[0].clamp(min=1)
             for gradient in gradients:
                 gradient.mul_(scale)
-            self._update_size.zero_()
+            self.carried.update_size.zero_()
             sums = everyone[1:]
         self.gradient_norm = total_norm(gradients)
         update = self.trainer.global_step + 1
         if self.look_every and update % self.look_every == 0:
             self._refuse_unless_finite(update, sums, optimizer)
-        if self._is_logged(update):
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]  # Lightning sets it late
+        if every and update % every == 0:
             self._log_update(sums, optimizer)
 
     def configure_gradient_clipping(
@@ -215,23 +197,17 @@ class SequenceSystem(pl.LightningModule):
 
     def _refuse_unless_finite(self, update: int, sums: Tensor, optimizer: torch.optim.Optimizer) -> None:
         """Take the gradients away where they or the loss are not finite: the optimiser leaves weights and moments as
-        they are. What is logged next begins after this update, and so does what is carried, which may not be finite.
-
-        A scaler of losses finds gradients that are not finite now and then, and leaves those updates out itself.
-        """
-        (nats, count, _), norm = sums.tolist(), float(self.gradient_norm)
-        if math.isfinite(nats) and (self._scaled or math.isfinite(norm)):
-            return
+        they are. What is carried begins afresh after this update, since it may not be finite either."""
         rate, logged = optimizer.param_groups[0]["lr"], self.trainer.callback_metrics.get("train/loss")
-        self.refused = Refused(update, nats / max(1, count), norm, rate, None if logged is None else float(logged))
-        optimizer.zero_grad()
-        self._since_log = torch.zeros_like(self._since_log)
-        self._train_states = {}
+        found = refusal(update, sums, self.gradient_norm, rate, logged, self._scaled)
+        if found is not None:
+            self.refused, self.carried = found, Carried(self.device)
+            optimizer.zero_grad()
 
     def _log_update(self, sums: Tensor, optimizer: torch.optim.Optimizer) -> None:
         """Log what has come since the last log: nats, tokens and characters of all ranks."""
         nats, count, characters = sums.clone()  # as tensors: of a plain number Lightning keeps float32
-        self._since_log.zero_()
+        self.carried.since_log.zero_()
         if count:
             self.log("train/loss", nats / count)
         if characters:
@@ -252,13 +228,8 @@ class SequenceSystem(pl.LightningModule):
         self._log_evaluation("test")
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """By time step, (B, T) each: the likeliest output (``predicted``, an id), its ``probability``, and the target's
-        ``nats``, 0 where nothing is scored; with them what the batch holds."""
-        chances = self.evaluation.logits(self.model, batch, batch_idx == 0).float().log_softmax(-1)
-        nats = nn.functional.nll_loss(chances.mT, batch.targets, ignore_index=IGNORE_INDEX, reduction="none")
-        best, predicted = chances.max(-1)
-        found = {"predicted": predicted, "probability": best.exp(), "nats": nats}
-        return {**found, "tokens": batch.tokens, "targets": batch.targets, "reset": batch.reset}
+        """As ``Evaluation.predictions``."""
+        return self.evaluation.predictions(self.model, batch, batch_idx == 0)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The optimiser, and a schedule that counts updates."""
@@ -272,22 +243,13 @@ class SequenceSystem(pl.LightningModule):
 
     @property
     def total_updates(self) -> float:
-        """The updates of the whole run; infinite where nothing bounds them. Lightning's own estimate would rebuild the
-        data loader and lose its position on resume."""
-        trainer = self.trainer
-        by_epochs = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches) * (
-            math.inf if trainer.max_epochs in (None, -1) else trainer.max_epochs
-        )
-        return min(by_epochs, math.inf if trainer.max_steps == -1 else trainer.max_steps)
-
-    def _is_logged(self, update: int) -> bool:
-        """Whether an update is one to log after; with ``log_every_n_steps`` 0 none is."""
-        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]  # Lightning sets it late
-        return bool(every) and update % every == 0
+        """Of the whole run. Lightning's own estimate would rebuild the data loader and lose its position on resume."""
+        run = self.trainer
+        return planned_updates(run.num_training_batches, run.accumulate_grad_batches, run.max_epochs, run.max_steps)
 
     @property
     def _scaled(self) -> bool:
-        """Whether losses are scaled, so that small gradients are no zeros in half precision."""
+        """Whether losses are scaled, for gradients too small for half precision."""
         return str(self.trainer.precision) == "16-mixed"
 
     @property
@@ -296,11 +258,4 @@ class SequenceSystem(pl.LightningModule):
         return self.trainer.world_size > 1 or self.trainer.accumulate_grad_batches > 1
 
     def _log_evaluation(self, split: str) -> None:
-        values = self.evaluation.values()
-        self.log_dict({f"{split}/{name}": value for name, value in values.items()}, sync_dist=True)
-
-    def _characters(self, targets: Tensor) -> Tensor:
-        """How many characters the targets stand for."""
-        if self._lengths is None:
-            return targets.new_zeros(())
-        return (self._lengths[targets.clamp(min=0)] * (targets != IGNORE_INDEX)).sum()
+        self.log_dict({f"{split}/{name}": value for name, value in self.evaluation.values().items()}, sync_dist=True)

@@ -32,7 +32,19 @@ LIGHTNING = (
 )
 COMMANDS = tuple(
     f"lightseq.commands.{name}"
-    for name in ("train", "parser", "house", "report", "run_folder", "datasets", "saving", "side_by_side")
+    for name in (
+        "train",
+        "parser",
+        "house",
+        "beginning",
+        "init_from",
+        "resume",
+        "report",
+        "run_folder",
+        "datasets",
+        "saving",
+        "side_by_side",
+    )
 )
 
 

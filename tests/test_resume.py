@@ -14,7 +14,8 @@ Run = Callable[..., tuple[int, str, str]]
 QUIET = "--sampling.every_n_steps 0 --sampling.judged 0 --inside.enabled false --model.dropout 0.3"
 
 SETTINGS = {
-    "documents, by epochs": "--trainer.max_steps -1 --trainer.max_epochs 3 --data.batch_size 300 --last.every_n_steps 3",
+    "documents, by epochs": "--trainer.max_steps -1 --trainer.max_epochs 3 --data.batch_size 300 "
+    "--last.every_n_steps 3",
     "documents, by updates": "--trainer.max_steps 9 --data.batch_size 300 --trainer.val_check_interval 3",
     "validated every other epoch": "--trainer.max_epochs 4 --trainer.max_steps -1 --data.batch_size 400 "
     "--trainer.check_val_every_n_epoch 2",

@@ -116,6 +116,39 @@ def test_a_row_that_ends_where_the_loop_looks_has_ended(steps: int) -> None:
     assert (len(sample.text), sample.ended) == (steps - 1, True)
 
 
+@pytest.mark.parametrize("vocabulary", [TOKENS, STREAM])
+def test_a_drawing_ends_when_it_is_told_to(vocabulary: Vocabulary) -> None:
+    model, asked = model_of(vocabulary), []
+
+    def until() -> bool:
+        asked.append(True)
+        return len(asked) == 3
+
+    prompts = ["a", "abcabcabcabcabc", "abc" * 15]
+    whole = generate(model, vocabulary, prompts, [1.0], n=20, length=60)
+    cut = generate(model, vocabulary, prompts, [1.0], n=20, length=60, until=until)
+    assert len(asked) == 3
+    steps = 3 * LOOK_EVERY_ON_CPU
+    for all_of_it, some in zip(whole, cut, strict=True):
+        # a stream has no boundary to start from: its first token is the prompt's
+        length = max(len(some.prompt), steps + (vocabulary is STREAM))
+        assert some.text == all_of_it.text[:length]
+        assert some.ended == (all_of_it.ended and len(all_of_it.text) < length)
+    assert any(len(sample.text) > 45 for sample in whole)
+
+
+def test_to_be_asked_changes_nothing() -> None:
+    model, asked = model_of(TOKENS), []
+
+    def never() -> bool:
+        asked.append(True)
+        return False
+
+    plain = generate(model, TOKENS, ["", "ab"], [0.0, 0.5, 1.0], n=5, length=50)
+    assert generate(model, TOKENS, ["", "ab"], [0.0, 0.5, 1.0], n=5, length=50, until=never) == plain
+    assert asked
+
+
 def test_rows_do_not_disturb_each_other() -> None:
     model = model_of(TOKENS)
     together = generate(model, TOKENS, ["", "abcd", "e"], [0.0], length=40)

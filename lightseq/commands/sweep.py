@@ -25,6 +25,7 @@ MOST = 1000
 COLUMNS = {"val/loss": 4, "val/loss_cold64": 4, "val/loss_cold256": 4, "val/accuracy": 4, "seconds": 1}
 """What is compared, and its decimals."""
 
+
 class Trained(NamedTuple):
     """What came of a seed."""
 

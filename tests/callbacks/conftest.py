@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 BELLS = """
+import signal
 import numpy as np
 from lightseq.data import TextDataset
 from lightseq.types import Rendering
@@ -13,18 +14,22 @@ from lightseq.types import Rendering
 class Bells(TextDataset):
     prompts = ("", "ab")
 
-    def __init__(self, fails: str = "", layout: str = "documents") -> None:
-        self.fails, self.layout = fails, layout
+    def __init__(self, fails: str = "", layout: str = "documents", stopped_in: str = "") -> None:
+        self.fails, self.layout, self.stopped_in = fails, layout, stopped_in
 
     def documents(self):
         return ["ab" * (1 + n % 7) + "c" * (n // 7) for n in range(70)]
 
     def judge(self, texts):
+        if self.stopped_in == "judge":
+            signal.raise_signal(signal.SIGTERM)
         if "judge" in self.fails:
             raise RuntimeError("a judge")
         return {"even": sum(len(text) % 2 == 0 for text in texts) / len(texts)}
 
     def render(self, text):
+        if self.stopped_in == "render":
+            signal.raise_signal(signal.SIGTERM)
         if "render" in self.fails:
             raise RuntimeError("a renderer")
         if "promise" in self.fails:

@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 import torch
 from lightseq.callbacks.averaging import AveragedWeights
 from lightseq.callbacks.results import Results
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import Checkpoint
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lightseq.commands import train
@@ -83,7 +83,7 @@ def test_training_ends_in_the_same_weights(
         assert len(kinds) == len(set(kinds))
         assert {"the dataset's judge", "what the dataset makes of samples", "samples.md", "results.json"} <= set(kinds)
         assert {"the measure of the memory", "the yardsticks", "Broken.log_metrics"} <= set(kinds)
-    kept = (AveragedWeights, Results, ModelCheckpoint)  # what training itself needs
+    kept = (AveragedWeights, Results, Checkpoint)  # what training itself needs
     with monkeypatch.context() as patch:
         patch.setattr(train, "house_callbacks", lambda *values: [c for c in own(*values) if isinstance(c, kept)])
         bare = end(run, f"{words} {NONE}", folders[2])

@@ -74,8 +74,8 @@ def test_auto_passes_another_run_over_and_says_so(run: Run, stopped: str) -> Non
     status, _, err = run(f"{stopped} --model.learning_rate 0.5 --resume auto")
     assert status == 0
     assert err == (
-        f"lightseq: {FOLDER} has not ended, and is another run: command line: model.learning_rate was 0.003 in {FOLDER}, "
-        "and is 0.5 now\nlightseq: nothing to go on with in runs/dinos: a fresh start\n"
+        f"lightseq: {FOLDER} has not ended, and is another run: command line: model.learning_rate was 0.003 in "
+        f"{FOLDER}, and is 0.5 now\nlightseq: nothing to go on with in runs/dinos: a fresh start\n"
     )
     assert Path("runs/dinos/version_1/results.json").exists()
     status, _, err = run(f"{stopped} --resume auto")
@@ -131,7 +131,7 @@ def test_what_a_killed_run_wrote_after_its_checkpoint_is_not_written_twice(
     run: Run, tiny: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed, not stopped: samples after update 2 are written, the checkpoint is of update 1."""
-    words = f"fit --config {tiny} --sampling.every_n_steps 1 --sampling.judged 0 --inside.enabled false --last.every_n_steps 1"
+    words = f"fit --config {tiny} {QUIET} --sampling.every_n_steps 1 --last.every_n_steps 1"
     run(f"{words} --trainer.max_steps 3")
     whole = [Path(FOLDER, name).read_text() for name in ("samples.jsonl", "samples.md")]
     monkeypatch.setenv("LIGHTSEQ_STOP_AFTER", "1")

@@ -270,7 +270,7 @@ def test_print_config_and_help_read_no_data(run: Run, tiny: str, monkeypatch: py
     assert list(Path().iterdir()) == []
 
 
-@pytest.mark.parametrize("recipe", list(config.recipes()))
+@pytest.mark.parametrize("recipe", [name for name in config.recipes() if "/" not in name])
 def test_every_recipe_runs(recipe: str, run: Run) -> None:
     corpora = {"abc": "irish.abc", "names": "names.txt", "shakespeare": "tinyshakespeare.txt"}
     corpus = corpora.get(recipe.removesuffix("_best"))
