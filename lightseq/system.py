@@ -101,8 +101,7 @@ class SequenceSystem(pl.LightningModule):
             dropout=dropout,
             tie_head=tie_head,
         )
-        self.vocabulary, self.labels = Vocabulary(vocabulary), labels
-        self.token_counts = token_counts
+        self.vocabulary, self.labels, self.token_counts = Vocabulary(vocabulary), labels, token_counts
         self.optimizer_name, self.label_smoothing = optimizer, label_smoothing
         self.learning_rate, self.weight_decay = float(learning_rate), float(weight_decay)  # plain types in a checkpoint
         self.warmup_steps, self.schedule, self.per_document = warmup_steps, schedule, loss == "document"
