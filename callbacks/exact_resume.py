@@ -44,7 +44,7 @@ class ExactResume(Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not trainer.sanity_checking:
-            self._validated, self._due = trainer.fit_loop.epoch_loop.batch_progress.total.processed, False
+            self._validated, self._due = trainer.fit_loop.epoch_loop.batch_progress.total.ready, False
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -93,7 +93,7 @@ class ExactResume(Callback):
             trainer.should_stop = True
         if self._due:
             self._validate(trainer)
-        self._validated = trainer.fit_loop.epoch_loop.batch_progress.total.processed
+        self._validated = trainer.fit_loop.epoch_loop.batch_progress.total.ready
 
     def _take_options(self, trainer: pl.Trainer) -> None:
         """Learning rate and weight decay are those asked for now, which the checkpoint's have overwritten."""
