@@ -64,6 +64,7 @@ class ExactResume(Callback):
             "text": own and own.store.key,
             "validation_due": due or self._due,
             "ending": trainer.should_stop,
+            "accumulate": trainer.accumulate_grad_batches,
             # as they were read, until they are put back
             "ranks": self._ranks or gathered(rank_state(pl_module)),
         }
@@ -86,7 +87,9 @@ class ExactResume(Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._stored is None:
             return
-        if not self.same_run:
+        if self.same_run:
+            trainer.accumulate_grad_batches = self._stored["accumulate"]  # a callback of the user's may have set it
+        else:
             self._take_options(trainer)
         if self._bounds is not None:
             trainer.fit_loop.max_epochs, trainer.fit_loop.epoch_loop.max_steps = self._bounds
@@ -131,7 +134,7 @@ class ExactResume(Callback):
 
 def rank_state(system: SequenceSystem) -> dict[str, Any]:
     """What this rank goes on with beside the weights, as plain types and tensors on the CPU."""
-    half_done = system.trainer.fit_loop._should_accumulate()
+    half_done = system.trainer.fit_loop._should_accumulate() and system.sharding is None  # parts are no plain tensors
     own = {name: p.grad.cpu() for name, p in system.named_parameters() if p.grad is not None} if half_done else {}
     return {**system.carried.state_dict(), "gradients": own, "random": random_states()}
 

@@ -11,13 +11,11 @@ from pytorch_lightning import Callback
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
+from ..checkpoint import LAST, PREVIOUS
 from ..errors import UserError, quote
 from ..gradient import Refused
 from ..system import SequenceSystem
 from ..types import Batch, NonNegativeInt
-
-CHECKPOINTS = ("last.ckpt", "previous.ckpt")
-"""Of a run, the newest first."""
 
 USUAL_RATE, WARM_UP = 3e-3, 100
 """Of the learning rate that is no mistake, and the updates in which it may rise, as advised."""
@@ -127,7 +125,7 @@ class FiniteGuard(Callback):
 
     def _kept(self) -> str:
         """The newest checkpoint that is finite, in words."""
-        for name in CHECKPOINTS:
+        for name in (LAST, PREVIOUS):
             path = self._folder / "checkpoints" / name
             try:
                 content = torch.load(path, map_location="cpu", weights_only=True)

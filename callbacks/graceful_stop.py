@@ -146,7 +146,7 @@ class GracefulStop(Callback):
     def _between_batches(self, trainer: pl.Trainer) -> None:
         if self._stop_after and trainer.global_step >= self._stop_after:
             _asked.signal = _asked.signal or signal.SIGTERM
-        if not trainer.fit_loop._should_accumulate() and (number := agreed(_asked.signal)):
+        if number := agreed(_asked.signal):
             self._stop(trainer, number)
 
     def on_validation_batch_start(

@@ -8,6 +8,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 
+from ..checkpoint import LAST
 from ..data import SequenceData
 from ..types import NonNegativeInt
 from .finite import all_finite
@@ -26,13 +27,13 @@ class LastCheckpoint(Checkpoint):
 
     def __init__(self, every_n_steps: NonNegativeInt = 200) -> None:
         self.every_n_steps = every_n_steps
-        self.path = Path("last.ckpt")
+        self.path = Path(LAST)
         """Where it is written; known when a fit begins."""
         self._saved_update = 0
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         folder = trainer.log_dir if trainer.loggers else None  # asked on every rank: it is broadcast
-        self.path = Path(folder or trainer.default_root_dir, "checkpoints", "last.ckpt")
+        self.path = Path(folder or trainer.default_root_dir, "checkpoints", LAST)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._saved_update = trainer.global_step

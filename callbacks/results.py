@@ -9,7 +9,10 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning import Callback
 
-from .safety import safely
+from .safety import safely, write_whole
+
+ENDED = "results.json"
+"""Lies in the folder of a run that has come to its end."""
 
 
 class Results(Callback):
@@ -71,6 +74,6 @@ class Results(Callback):
         record = {**self.best, "seconds": seconds, "precision": str(trainer.precision)}
         if folder is not None:
             with safely("results.json"):
-                (Path(folder) / "results.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+                write_whole(Path(folder, ENDED), json.dumps(record, indent=2) + "\n")
         if place := os.environ.get("LIGHTSEQ_RESULTS"):
-            Path(place).write_text(json.dumps({**record, "folder": folder}), encoding="utf-8")
+            write_whole(Path(place), json.dumps({**record, "folder": folder}))

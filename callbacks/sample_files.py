@@ -1,11 +1,10 @@
 """Samples in files of the run folder: the lasting record, whatever logger there is."""
 
 import json
-import os
 import re
 from pathlib import Path
 
-from .safety import safely
+from .safety import safely, write_whole
 from .showing import Showing
 
 RECORD, PAGE = "samples.jsonl", "samples.md"
@@ -33,21 +32,15 @@ def keep(folder: Path, update: int) -> None:
         if record.is_file():
             lines = record.read_text(encoding="utf-8").splitlines(keepends=True)
             whole = [line for line in lines if line.endswith("\n")]  # a run that is killed may leave half of one
-            _replace(record, "".join(line for line in whole if json.loads(line)["step"] <= update))
+            write_whole(record, "".join(line for line in whole if json.loads(line)["step"] <= update))
     with safely(PAGE):
         if page.is_file():
             text = page.read_text(encoding="utf-8")
             later = (match for match in HEADING.finditer(text) if int(match[1].replace(",", "")) > update)
-            _replace(page, text[: first.start()] if (first := next(later, None)) else text)
+            write_whole(page, text[: first.start()] if (first := next(later, None)) else text)
 
 
 def _append(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write(text)
-
-
-def _replace(path: Path, text: str) -> None:
-    beside = path.with_name(f"{path.name}.part")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)

@@ -1,8 +1,11 @@
 """Everything that tests share: a cache of their own, plugins made on the spot, a small configuration."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: there is a test for every core
 
 import pytest
 import rich

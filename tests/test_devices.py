@@ -22,6 +22,7 @@ from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.strategies import FSDPStrategy, ModelParallelStrategy
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import multiprocessing
+from torch.distributed.fsdp import FSDPModule
 from torch.testing import assert_close
 
 from lightseq import cli
@@ -102,7 +103,9 @@ def trained(case: str, world: int, folder: Path) -> dict[str, Any]:
     )
     trainer.fit(system, data)
     own = {name: len(weight.to_local()) for name, weight in system.state_dict().items()} if world > 1 else {}
-    return {"weights": trainer.strategy.lightning_module_state_dict(), "logged": record.logged, "rows": own}
+    units = sum(isinstance(module, FSDPModule) for module in system.modules())
+    weights = trainer.strategy.lightning_module_state_dict()
+    return {"weights": weights, "logged": record.logged, "rows": own, "units": units}
 
 
 def train_all(rank: int, world: int, port: int, folder: Path) -> None:
@@ -197,6 +200,7 @@ def test_sharded_processes_that_sample_at_every_update(runs: tuple[Path, Runs]) 
 @pytest.mark.parametrize("case", CASES)
 def test_a_network_in_parts_learns_as_a_whole_one(case: str, runs: tuple[Path, Runs]) -> None:
     whole, parts = runs[1][case, 1], runs[1][case, 2]
+    assert parts["units"] == (3 if "mingru" in case else 1)  # each block, and the rest
     assert parts["rows"] == {name: -(-len(weight) // 2) for name, weight in whole["weights"].items()}
     losses = [values["train/loss"] for values in whole["logged"].values() if "train/loss" in values]
     assert len(losses) == UPDATES

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 from injection.files import damaged, flips, unwritable
 from injection.processes import broken, kills, signalled
-from injection.shop import LONG, Shop
+from injection.shop import Shop
 from injection.training import diverged, unseen
 
 
@@ -22,7 +22,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
 
 def test_a_run_is_killed_again_and_again(shop: Shop) -> None:
     """At random moments, and at each of what a save asks of the system."""
-    run = shop.run(updates=LONG)
+    run = shop.run(updates=160)
     calls = ["die_in os.fsync 4", "die_in os.link 0", "die_in os.replace 2", "die_in os.replace 3", "die_in os.fsync 5"]
     inside = kills(run, ["starting", "training", *calls, "saving"], Random(0))
     assert inside >= len(calls)
@@ -47,7 +47,7 @@ def test_a_signal_stops_a_run(shop: Shop, number: signal.Signals, phase: str) ->
 def test_two_ranks_end_together(shop: Shop) -> None:
     """One of them gets a signal while they validate, then one raises, then the first one is killed."""
     run = shop.run(devices=2)
-    signalled(run, signal.SIGTERM, "validation", Random(0), ranks=[1])
+    signalled(run, signal.SIGTERM, "validation", Random(0), rank=1)
     broken(run, "raise", rank=1, update=40)
     broken(run, "die", rank=0, update=60)
     run.finish()

@@ -22,6 +22,8 @@ SETTINGS = {
     "averaged and accumulated": "--trainer.max_steps 6 --data.batch_size 99 --averaging.decay 0.9 "
     "--trainer.accumulate_grad_batches 2 --model.optimizer muon --model.schedule cosine --trainer.val_check_interval 5",
     "a part of each epoch": "--trainer.max_steps 9 --data.batch_size 99 --trainer.limit_train_batches 4",
+    "in double precision": "--trainer.max_steps 5 --data.batch_size 300 --trainer.precision 64-true "
+    "--averaging.decay 0.9",
     "never validated": "--trainer.max_steps 9 --data.batch_size 300 --trainer.limit_val_batches 0",
     "a stream": "--data.dataset alphabet --data.batch_size 3 --data.window 40 --data.cold_starts 0.2 "
     "--model.backbone mingru --trainer.max_steps 30 --trainer.val_check_interval 11 "
@@ -34,6 +36,7 @@ STOPS = {
     "averaged and accumulated": (1, 3),
     "a part of each epoch": (2, 4),
     "never validated": (1, 4),
+    "in double precision": (2,),
     "a stream": (1, 11, 25),
 }
 """Updates to stop after."""

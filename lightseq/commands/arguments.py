@@ -8,6 +8,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import config, registry, signatures
@@ -17,8 +18,8 @@ from ..errors import UserError
 
 HERE = "command line"
 
-RUNS = ("ckpt_path", "resume")
-"""Flags that name a run, whose settings are taken where no others are given."""
+RUNS = ("ckpt_path", "resume", "init_from")
+"""Settings that name a run. Those that a run was begun with are no others' business."""
 
 NAMES_A_PLACE = re.compile(r"(.*_)?(path|file|folder|url)s?")
 """Arguments of a dataset that name what it opens, whatever their annotation."""
@@ -68,7 +69,7 @@ def read_command_line(words: Sequence[str]) -> CommandLine:
     for said in [*files, flags]:
         if named := config.get(said.values, "data.dataset"):
             registry.allow_file(str(named))
-    run = next((flags.values[key] for key in RUNS if key in flags.values), None)
+    run = next((flags.values[key] for key in ("ckpt_path", "resume") if key in flags.values), None)
     if run and run != "auto" and not files:
         files = [_settings_of_run(run, flags)]
     return _merged(files, flags, left)
@@ -77,10 +78,14 @@ def read_command_line(words: Sequence[str]) -> CommandLine:
 def _settings_of_run(place: str, flags: Settings) -> Settings:
     """The configuration that a checkpoint's run was trained with, where it lies beside it; else what the checkpoint
     says of its data. Neither allows a file of code, and a checkpoint alone names no file to open either."""
-    path = find_checkpoint(place)
-    file = config.newest_config(path.parent.parent) if path.parent.name == "checkpoints" else None
+    given = Path(place)
+    within = given.parent.parent if given.parent.name == "checkpoints" else None
+    folder = given if given.is_dir() else within
+    file = config.newest_config(folder) if folder else None
     if file is not None:
-        return config.read_settings(file.read_text(encoding="utf-8"), str(file))
+        said = config.read_settings(file.read_text(encoding="utf-8"), str(file))
+        return Settings({key: value for key, value in said.values.items() if key not in RUNS}, said.places)
+    path = find_checkpoint(place)
     data = dict(read_checkpoint(path).get("datamodule_hyper_parameters", {}))
     stored, given = (config.get(said, "dataset_args") or {} for said in (data, flags.values.get("data", {})))
     if config.get(flags.values, "data.dataset") not in (None, data.get("dataset")):

@@ -64,7 +64,10 @@ class Beginning:
         """
         if verb == "fit":
             self.resumed = take_resumed(settings, resolved)
-            self.origin = find_origin(settings, self.places)
+            if self.resumed is None:  # a run that goes on has its weights
+                self.origin = find_origin(settings["init_from"], settings.get("ckpt_path"))
+        elif word := next((word for word in ("resume", "init_from") if settings[word] is not None), None):
+            raise UserError(f"{word} is for fit; {verb} takes --ckpt_path, a run folder or a checkpoint")
         if settings.get("ckpt_path") is None:
             if verb != "fit":
                 raise UserError(f"{verb} needs --ckpt_path, a run folder or a checkpoint")
@@ -108,6 +111,6 @@ class Beginning:
             exact = self.resumed is not None and not self.resumed.with_changes
             check_same(self.stored, trainer.world_size, data.store.key if exact else None, str(place))
 
-    def give(self, system: SequenceSystem, precision: str) -> str:
+    def give(self, system: SequenceSystem) -> str:
         """The weights of another run, to a system that has just been built; what there is to say about it."""
-        return "\n" + self.origin.give(system, precision) if self.origin else ""
+        return "\n" + self.origin.give(system) if self.origin else ""

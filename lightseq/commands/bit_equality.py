@@ -39,7 +39,7 @@ GROUPS = {
 }
 """By the first key that leads to a leaf. What is not here is another's own."""
 
-OF_A_RANK = {"hidden": "hidden states", **dict.fromkeys(("torch", "cuda", "python", "numpy"), "random numbers")}
+OF_A_RANK = {"hidden": "hidden states", "random": "random numbers"}
 """The same of what lightseq stores for each process."""
 
 
@@ -168,12 +168,12 @@ def _difference(one: Any, other: Any) -> str:
     """Where two leaves differ first, what each says there, and how far they are apart at the most."""
     alike = isinstance(one, Tensor) and isinstance(other, Tensor) and one.dtype == other.dtype
     if not alike or one.shape != other.shape:
-        return f": {_shown(one)} at once, {_shown(other)} resumed"
+        return f": {_said([one], [other])}"
     unlike = (_bits(one) != _bits(other)).view(*one.shape, -1).any(-1)
     place = tuple(unlike.nonzero()[0].tolist())
     gaps = (one.double() - other.double()).abs()[unlike].tolist() if one.is_floating_point() else []
     where = str(list(place)) if place else ""
-    return f"{where}: {_shown(one[place].item())} at once, {_shown(other[place].item())} resumed{_largest(gaps)}"
+    return f"{where}: {_said([one[place].item()], [other[place].item()])}{_largest(gaps)}"
 
 
 def _losses_row(name: str, tags: Sequence[str], whole: Losses, resumed: Losses) -> Row:
@@ -188,9 +188,8 @@ def _losses_row(name: str, tags: Sequence[str], whole: Losses, resumed: Losses) 
     if not unlike:
         return Row(name, "equal", counted(len(places), "value"))
     update, first = min(unlike, key=lambda place: place[0])
-    said = [" and ".join(map(_shown, values)) or "nothing" for values in unlike[update, first]]
-    gaps = [abs(a - b) for (_, tag), own in unlike.items() if tag == first for a, b in zip(*own, strict=False)]
-    detail = f"{first} of update {update}: {said[0]} at once, {said[1]} resumed{_largest(gaps)}"
+    gaps = [abs(a - b) for (_, tag), own in unlike.items() if tag == first for a in own[0] for b in own[1]]
+    detail = f"{first} of update {update}: {_said(*unlike[update, first])}{_largest(gaps)}"
     return Row(name, "DIFFERS", f"{detail}; {len(unlike):,} of {counted(len(places), 'value')}")
 
 
@@ -199,10 +198,20 @@ def _largest(gaps: Sequence[float]) -> str:
     return f", largest difference {max(gaps, key=lambda gap: (isnan(gap), gap)):.3g}" if gaps else ""
 
 
-def _shown(value: Any) -> str:
+def _said(one: Sequence[Any], other: Sequence[Any]) -> str:
+    """What either run has, in as many digits as it takes to see a difference."""
+    texts = ["", ""]
+    for digits in (9, 17):
+        texts = [" and ".join(_shown(value, digits) for value in values) or "nothing" for values in (one, other)]
+        if texts[0] != texts[1]:
+            break
+    return f"{texts[0]} at once, {texts[1]} resumed"
+
+
+def _shown(value: Any, digits: int) -> str:
     if isinstance(value, Tensor):
         return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
-    return f"{value:.9g}" if isinstance(value, float) else f"{value!r:.80}"
+    return f"{value:.{digits}g}" if isinstance(value, float) else f"{value!r:.80}"
 
 
 def _bits(tensor: Tensor) -> Tensor:

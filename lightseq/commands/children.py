@@ -2,7 +2,9 @@
 
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from types import FrameType
 from typing import IO
 
@@ -10,6 +12,9 @@ from ..errors import Stopped
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
 """Signals that end a process. Its status says which: 128 more where it could see to it, else less than 0."""
+
+IMPATIENT = 1.0
+"""Seconds after which another one ends it at once; who stops a process and its group may send two."""
 
 
 def run_child(
@@ -35,6 +40,9 @@ def run_child(
         try:
             return process.wait()
         except Stopped as stop:
+            again = partial(_stop_again, time.monotonic())
+            for number in STOPS:
+                signal.signal(number, again)
             try:
                 process.send_signal(stop.number)  # a terminal tells it too, what else stops this process may not
                 process.wait()
@@ -50,6 +58,11 @@ def run_child(
 def stopped_by(status: int) -> int | None:
     """The signal that ended a process, by its status; None where it came to its own end."""
     return next((number for number in STOPS if status in (128 + number, -number)), None)
+
+
+def _stop_again(since: float, number: int, frame: FrameType | None) -> None:
+    if time.monotonic() - since > IMPATIENT:
+        raise Stopped(number)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

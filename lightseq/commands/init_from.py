@@ -9,7 +9,6 @@ from ..data import SequenceData
 from ..errors import UserError
 from ..system import SequenceSystem
 from ..transfer import architecture, grown, transfer
-from .arguments import HERE
 from .report import note
 
 
@@ -36,24 +35,26 @@ class Origin(NamedTuple):
         for text in notes:
             note(text)
 
-    def give(self, system: SequenceSystem, precision: str) -> str:
+    def give(self, system: SequenceSystem) -> str:
         """Its weights, to a system that has just been built; what there is to say about it."""
-        if precision == "64-true":
-            system.double()  # as Lightning will: no digit of the old run's is to be lost on the way
         return "\n".join(transfer(system.model, system.vocabulary.tokens, system.labels, self.content, self.path))
 
 
-def find_origin(settings: Any, places: Mapping[str, str]) -> Origin | None:
-    """The run that ``init_from`` names. One that goes on from a checkpoint has its weights already.
+def find_origin(place: str | None, beside: str | None) -> Origin | None:
+    """The run that ``init_from`` names.
+
+    Args:
+        place: What it says.
+        beside: What ``ckpt_path`` says.
 
     Raises:
-        UserError: No such run, or a ``--ckpt_path`` beside it.
+        UserError: No such run, or both of them.
     """
-    if settings["init_from"] is None:
+    if place is None:
         return None
-    if settings.get("ckpt_path") is None:
-        path = find_checkpoint(settings["init_from"])
-        return Origin(path, read_checkpoint(path))
-    if HERE == places.get("init_from") == places.get("ckpt_path"):
+    if beside is not None:
         raise UserError("--ckpt_path goes on with all of a run, --init_from begins another with its weights: name one")
-    return None
+    if not place:
+        raise UserError("--init_from is empty: name a run folder or a checkpoint")
+    path = find_checkpoint(place)
+    return Origin(path, read_checkpoint(path))

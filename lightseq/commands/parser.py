@@ -127,5 +127,7 @@ def check_settings(settings: Mapping[str, Any], places: Mapping[str, str]) -> No
     monitor = settings["checkpoint"]["monitor"]
     if monitor is not None and not LOWER_IS_BETTER.search(monitor) and "checkpoint.mode" not in places:
         raise UserError(f"checkpoint.monitor {monitor!r} needs checkpoint.mode beside it: is max better, or min?")
+    if settings["checkpoint"]["save_last"]:
+        raise UserError("checkpoint.save_last: last.ckpt is written anyway; last.every_n_steps says how often")
     if settings.get("early_stopping") and trainer["limit_val_batches"] == 0:
         raise UserError("early_stopping needs validations, and trainer.limit_val_batches is 0")

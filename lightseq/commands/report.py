@@ -99,10 +99,10 @@ def print_results(
         print(f"  lightseq board {shlex.quote(folder)}")
 
 
-def print_values(parts: Sequence[Mapping[str, float]]) -> None:
-    """A metric a line; the parts, a data loader each, repeat each other."""
+def print_values(parts: Sequence[Mapping[str, float]], chief: bool) -> None:
+    """A metric a line, by one process of a run; the parts, a data loader each, repeat each other."""
     values = {name: value for part in parts for name, value in part.items()}
-    for name in sorted(values):
+    for name in sorted(values) if chief else ():
         print(f"{name:24}  {values[name]:.6f}")
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..callbacks.results import ENDED
 from ..checkpoint import find_checkpoint
 from ..config import Settings, newest_config, read_settings
 from ..errors import UserError
@@ -13,13 +14,9 @@ from .run_folder import runs_of
 
 AUTO = "auto"
 
-ENDED = "results.json"
-"""Lies in the folder of a run that has come to its end."""
-
 FREE = {
-    "resume",
-    "resume_with_changes",
     "ckpt_path",
+    "init_from",
     "data.tokens",
     "data.label_names",
     "trainer.default_root_dir",
@@ -57,8 +54,17 @@ def take_resumed(settings: Any, resolved: Callable[[], Settings]) -> Resumed | N
     place, with_changes = settings["resume"], settings["resume_with_changes"]
     settings["resume"], settings["resume_with_changes"] = None, False
     if place is None:
+        if with_changes:
+            raise UserError("--resume_with_changes says how --resume goes on: name a run, or auto")
         return None
-    if settings.get("ckpt_path") is not None:
+    if not place:
+        raise UserError("--resume is empty: name a run folder or a checkpoint, or auto")
+    if settings["trainer"]["logger"] not in (None, True):
+        raise UserError(
+            "--resume goes on in a run folder of lightseq's own, and trainer.logger has another: --ckpt_path begins a "
+            "new run from a checkpoint"
+        )
+    if place != AUTO and settings.get("ckpt_path") is not None:
         raise UserError("--resume goes on with a run, --ckpt_path begins another from its checkpoint: name one")
     runs = runs_of(settings["trainer"]["default_root_dir"], settings["data"]["dataset"])
     now = resolved()
@@ -109,7 +115,10 @@ def check_same(stored: Mapping[str, Any], processes: int, text: str | None, plac
 def _given(place: Path, now: Settings, with_changes: bool) -> Resumed:
     """A run folder's newest checkpoint that is whole, or a checkpoint."""
     path = find_checkpoint(place, last=True)
-    changes = changed(run_of(path), now)
+    folder = run_of(path)
+    if folder is None or newest_config(folder) is None:
+        raise UserError(f"{path} lies in no run folder with its config.yaml: --ckpt_path begins a new run from it")
+    changes = changed(folder, now)
     if changes and not with_changes:
         raise UserError(
             f"{_listed(changes)}: a resumed run is the same run. --resume_with_changes true goes on all the same, "
@@ -138,17 +147,18 @@ def run_of(path: Path) -> Path | None:
     return path.parent.parent if path.parent.name == "checkpoints" else None
 
 
-def changed(folder: Path | None, now: Settings) -> list[str]:
+def changed(folder: Path, now: Settings) -> list[str]:
     """Settings that are others now than in the configuration which a run was last begun with, a line each."""
-    newest = None if folder is None else newest_config(folder)
+    newest = newest_config(folder)
     if newest is None:
         return []
     then = _flat(read_settings(newest.read_text(encoding="utf-8"), str(newest)).values)
     begun = now.values.get("init_from") is not None  # then the run that it names has ruled over the architecture
     free = tuple(f"{key}." for key in (*FREE, *(f"model.{name}" for name in ARCHITECTURE if begun)))
     lines = []
-    for key, value in _flat(now.values).items():
-        old = then.get(key)
+    flat = _flat(now.values)
+    for key in {**flat, **then}:
+        old, value = then.get(key), flat.get(key)
         chosen = key == "trainer.precision" and value is None  # where it is left open, that of the checkpoint is taken
         if not f"{key}.".startswith(free) and old != value and not chosen:
             place = f"{now.places[key]}: " if key in now.places else ""

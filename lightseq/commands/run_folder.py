@@ -12,6 +12,7 @@ from pytorch_lightning.cli import SaveConfigCallback
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from .. import registry
+from ..callbacks.results import ENDED
 from ..errors import UserError
 from .places import RUNS
 
@@ -92,5 +93,6 @@ class RunConfig(SaveConfigCallback):
             return
         if trainer.is_global_zero and (Path(folder) / self.config_filename).exists():
             self.config_filename = f"config.resume-{trainer.global_step}.yaml"
+            (Path(folder) / ENDED).unlink(missing_ok=True)  # a run that had ended, and is made longer
         self.overwrite = True
         super().setup(trainer, pl_module, "fit")

@@ -111,7 +111,7 @@ def _check_fresh(verb: str, words: Sequence[str]) -> None:
     Raises:
         UserError: Another seed, a checkpoint to go on from, or a configuration that cannot be read.
     """
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip(words, [*words, ""][1:], strict=True):
         flag, equals, value = word.partition("=")
         if flag == "--seed_everything":
             raise UserError(f"{verb} sets --seed_everything itself, from --seeds: leave it out")

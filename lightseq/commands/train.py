@@ -15,11 +15,12 @@ import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.loggers import TensorBoardLogger
 
 from ..callbacks.exact_resume import ExactResume
 from ..callbacks.graceful_stop import listening, started_by_another
 from ..callbacks.progress import RunProgress
-from ..callbacks.results import Results
+from ..callbacks.results import ENDED, Results
 from ..checkpoint_files import CheckpointFiles
 from ..config import Settings, read_settings
 from ..data import SequenceData
@@ -41,6 +42,7 @@ UNTRUE_HERE = (
     ".*LeafSpec",  # Lightning calls what torch deprecates
     "The dirpath has changed",  # a fit that goes on from a checkpoint begins a run folder of its own
     "Checkpoint directory .* exists and is not empty",  # one that goes on in its own folder finds it so
+    "FSDP2-wrapped module .* returned a view",  # which nobody changes
     "The number of training batches .* is smaller than the logging interval",  # updates are counted over epochs
 )
 """Warnings of Lightning's that tell a user of lightseq nothing."""
@@ -112,7 +114,7 @@ class SequenceCLI(LightningCLI):
             best.filename = BEST.replace("bpc", "loss")
         if self.trainer.world_size > 1:  # processes that are started from this one compute as it does
             os.environ[precision.VARIABLE] = str(self.trainer.precision)
-        summary += self.beginning.give(self.model, str(self.trainer.precision))
+        summary += self.beginning.give(self.model)
         if self.trainer.is_global_zero:
             print(summary, file=sys.stdout if self.verb == "fit" else sys.stderr)
             if self.verb == "fit":
@@ -150,8 +152,13 @@ class SequenceCLI(LightningCLI):
             self.config[self.verb]["trainer"]["precision"] = settings["precision"]  # for the run's config.yaml
         try:
             trainer = self._instantiate_trainer(settings, [])
+        except RuntimeError as error:
+            if "stateful callback" not in str(error):
+                raise
+            raise UserError("trainer.callbacks has a ModelCheckpoint like the house's own: set checkpoint.*") from error
         except (ValueError, TypeError) as error:  # what the Trainer's constructor refuses is a setting of the user's
             raise UserError(" ".join(str(error).split())) from error
+        trainer.precision_plugin.convert_module(self.model)  # Lightning does it after a checkpoint is read: digits lost
         trainer.callbacks = in_order(trainer.callbacks)  # type: ignore[attr-defined]
         return trainer
 
@@ -165,27 +172,39 @@ class SequenceCLI(LightningCLI):
     def fit(self, **kwargs: Any) -> None:
         """Lightning's own, in a run folder; one that is stopped says how it goes on."""
         trainer = self.trainer
-        if self.house_logger and not trainer.fast_dev_run:  # type: ignore[attr-defined]
-            runs = runs_of(self._get(self.config_init, "trainer")["default_root_dir"], self.datamodule.dataset_name)
-            update = self.beginning.stored.get("update", 0)
-            trainer.logger = run_logger(runs, self.beginning.folder, update, trainer.is_global_zero)
         with listening(starts_others=trainer.world_size > 1):
             try:
+                if self.house_logger and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+                    trainer.logger = self._run_logger()
                 trainer.fit(**kwargs)
             except (ValueError, MisconfigurationException) as error:
                 known = isinstance(error, UserError)
                 if self.results.started and not known and not isinstance(error, MisconfigurationException):
                     raise  # a bug, and what it left behind helps to find it
-                if not self.results.started and self.house_logger and trainer.is_global_zero and trainer.logger:
-                    drop_unused(Path(trainer.logger.log_dir or ""))
+                if not (self.results.started and known):  # of a run that has diverged the folder says how
+                    self._drop_unused()
                 raise error if known else UserError(" ".join(str(error).split())) from error
             except Stopped as stop:
                 self._write_what_waits()
-                self._say_how_it_goes_on(stop)
-                if started_by_another():  # which speaks for both, and must not take this one for dead
-                    raise SystemExit(0) from stop
-                raise
+                if not self.results.started:
+                    self._drop_unused()
+                ended = self.results.started and (self.callback("last").path.parent.parent / ENDED).is_file()
+                if not ended:  # else it has come too late, and there is nothing to go on with
+                    self._say_how_it_goes_on(stop)
+                    if started_by_another():  # which speaks for both, and must not take this one for dead
+                        raise SystemExit(0) from stop
+                    raise
         self._write_what_waits()
+
+    def _run_logger(self) -> TensorBoardLogger:
+        runs = runs_of(self._get(self.config_init, "trainer")["default_root_dir"], self.datamodule.dataset_name)
+        update = self.beginning.stored.get("update", 0)
+        return run_logger(runs, self.beginning.folder, update, self.trainer.is_global_zero)
+
+    def _drop_unused(self) -> None:
+        """Leave no folder of a run that has nothing to show for itself."""
+        if self.house_logger and self.trainer.is_global_zero and self.trainer.logger:
+            drop_unused(Path(self.trainer.logger.log_dir or ""))
 
     def _write_what_waits(self) -> None:
         """Checkpoints that no disk had room for."""
@@ -195,7 +214,8 @@ class SequenceCLI(LightningCLI):
     def _say_how_it_goes_on(self, stop: Stopped) -> None:
         if self.trainer.is_global_zero:
             path = self.callback("last").path
-            goes_on = f"fit --resume {path.parent.parent} goes on" if path.is_file() else "there is no checkpoint yet"
+            words = f"--resume {path.parent.parent}" if self.house_logger else f"--ckpt_path {path}"
+            goes_on = f"fit {words} goes on" if path.is_file() else "there is no checkpoint yet"
             note(f"stopped by {signal.Signals(stop.number).name} after update {self.trainer.global_step}; {goes_on}")
 
     def after_fit(self) -> None:
@@ -207,11 +227,11 @@ class SequenceCLI(LightningCLI):
 
     def validate(self, **kwargs: Any) -> None:
         """Lightning's own table cuts numbers off and shows a column a data loader."""
-        print_values(self.trainer.validate(**{**kwargs, "verbose": False}))
+        print_values(self.trainer.validate(**{**kwargs, "verbose": False}), self.trainer.is_global_zero)
 
     def test(self, **kwargs: Any) -> None:
         """As ``validate``."""
-        print_values(self.trainer.test(**{**kwargs, "verbose": False}))
+        print_values(self.trainer.test(**{**kwargs, "verbose": False}), self.trainer.is_global_zero)
 
     def predict(self, **kwargs: Any) -> None:
         """Lightning's own would throw the predictions away."""

@@ -1,5 +1,6 @@
 """``fit --resume``: which run goes on, and what is refused."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -118,13 +119,54 @@ def test_the_precision_is_the_first_one(run: Run, stopped: str, monkeypatch: pyt
 
 
 def test_words_that_do_not_go_together(run: Run, tiny: str, stopped: str) -> None:
-    status, _, err = run(f"{stopped} --resume auto --ckpt_path {FOLDER}")
+    shutil.copy(f"{FOLDER}/checkpoints/last.ckpt", "copy.ckpt")
+    for words, message in {
+        f"--resume {FOLDER} --ckpt_path {FOLDER}": "--resume goes on with a run, --ckpt_path begins another from its "
+        "checkpoint: name one",
+        "--resume nosuch": "no checkpoint or run folder at 'nosuch'",
+        "--resume=": "--resume is empty: name a run folder or a checkpoint, or auto",
+        "--resume copy.ckpt": "copy.ckpt lies in no run folder with its config.yaml: --ckpt_path begins a new run from "
+        "it",
+        "--resume auto --trainer.logger false": "--resume goes on in a run folder of lightseq's own, and "
+        "trainer.logger has another: --ckpt_path begins a new run from a checkpoint",
+        "--resume_with_changes true": "--resume_with_changes says how --resume goes on: name a run, or auto",
+        "--checkpoint.save_last true": "checkpoint.save_last: last.ckpt is written anyway; last.every_n_steps says how "
+        "often",
+    }.items():
+        status, _, err = run(f"{stopped} {words}")
+        assert (status, err) == (2, f"lightseq: {message}\n")
+    status, _, err = run(f"validate --ckpt_path {FOLDER} --resume {FOLDER}")
     assert (status, err) == (
         2,
-        "lightseq: --resume goes on with a run, --ckpt_path begins another from its checkpoint: name one\n",
+        "lightseq: resume is for fit; validate takes --ckpt_path, a run folder or a checkpoint\n",
     )
-    status, _, err = run(f"{stopped} --resume nosuch")
-    assert (status, err) == (2, "lightseq: no checkpoint or run folder at 'nosuch'\n")
+
+
+def test_a_run_goes_on_by_its_name_again_and_again(run: Run, stopped: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIGHTSEQ_STOP_AFTER", "2")
+    assert run(f"fit --resume {FOLDER}")[0] == 143
+    monkeypatch.delenv("LIGHTSEQ_STOP_AFTER")
+    status, _, err = run(f"fit --resume {FOLDER}")
+    assert (status, err) == (0, "")
+
+
+def test_a_run_made_longer_is_no_run_that_has_ended(run: Run, stopped: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(f"{stopped} --resume auto")[0] == 0
+    longer = f"{stopped} --trainer.max_steps 9 --resume"
+    monkeypatch.setenv("LIGHTSEQ_STOP_AFTER", "5")
+    assert run(f"{longer} {FOLDER} --resume_with_changes true")[0] == 143
+    monkeypatch.delenv("LIGHTSEQ_STOP_AFTER")
+    status, _, err = run(f"{longer} auto")
+    assert (status, err) == (0, "")
+
+
+def test_a_setting_that_is_gone_is_a_change(run: Run, tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = f"fit --config {tiny} {QUIET}"
+    monkeypatch.setenv("LIGHTSEQ_STOP_AFTER", "1")
+    assert run(f"{words} --model.backbone_args.weight_drop 0.3")[0] == 143
+    status, _, err = run(f"{words} --resume {FOLDER}")
+    assert status == 2
+    assert f"model.backbone_args.weight_drop was 0.3 in {FOLDER}, and is not set now" in err
 
 
 def test_what_a_killed_run_wrote_after_its_checkpoint_is_not_written_twice(

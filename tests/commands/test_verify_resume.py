@@ -229,7 +229,7 @@ def test_what_differs_is_told() -> None:
         {
             key: weight,
             ("averaging_state", "n"): 2,
-            ("lr_schedulers", "0", "rate"): 0.1,
+            ("lr_schedulers", "0", "rate"): 0.3,
             ("epoch",): 1,
             ("own", "a"): [],
         },
@@ -241,11 +241,11 @@ def test_what_differs_is_told() -> None:
         {
             key: other,
             ("averaging_state", "n"): 2,
-            ("lr_schedulers", "0", "rate"): 0.1,
+            ("lr_schedulers", "0", "rate"): 0.1 + 0.2,
             ("epoch",): True,
             ("own", "b"): 0,
         },
-        {"train/loss": {1: [nan], 2: [2.5, 2.25], 4: [2.0]}, "val/bpc": {3: [4.0]}, "val/loss": {2: [1.0], 3: [nan]}},
+        {"train/loss": {1: [nan], 2: [2.5, 2.0], 4: [2.0]}, "val/bpc": {3: [4.0]}, "val/loss": {2: [1.0], 3: [nan]}},
     )
     assert compare(whole, whole) == [
         ("weights", "-", ""),
@@ -262,9 +262,10 @@ def test_what_differs_is_told() -> None:
     differing = {row.name: row.detail for row in compare(whole, resumed) if row.verdict == "DIFFERS"}
     assert differing == {
         "averaged weights": "state_dict/weight[0, 2]: 0 at once, -0 resumed, largest difference 0.5; 1 of 2 entries",
+        "schedule": "lr_schedulers/0/rate: 0.29999999999999999 at once, 0.30000000000000004 resumed",
         "position": "epoch: 1 at once, True resumed",
         "other": "own/a: only in the whole run's checkpoint; 2 of 2 entries",
-        "train/loss": "train/loss of update 2: 2.5 at once, 2.5 and 2.25 resumed, largest difference 0; 3 of 4 values",
+        "train/loss": "train/loss of update 2: 2.5 at once, 2.5 and 2 resumed, largest difference 0.5; 3 of 4 values",
         "val/*": "val/loss of update 2: 1.5 at once, 1 resumed, largest difference nan; 2 of 3 values",
     }
 
