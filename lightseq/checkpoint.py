@@ -8,7 +8,7 @@ that reading one runs no code. Of what it names only entry points are ever looke
 import inspect
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -64,41 +64,35 @@ def find_checkpoint(place: str | Path, last: bool = False) -> Path:
         runs = sorted(path.rglob("version_*/checkpoints/"), key=lambda run: run.stat().st_mtime)
         hint = f"did you mean {runs[-1].parent}?" if runs else "a run folder looks like runs/dinos/version_0"
         raise UserError(f"no checkpoint in {str(place)!r}; {hint}")
-    return next(_good(sorted(found, key=_latest if last else _best)))
-
-
-def good_checkpoints(folder: Path) -> Iterator[Path]:
-    """What a run can go on from: its last checkpoint, the previous one, then the others, the newest first. Each is read
-    through when it is asked for; what is damaged is passed over, with a note.
-
-    Args:
-        folder: A run folder; one without a checkpoint gives none.
-
-    Raises:
-        UserError: It has checkpoints, and all of them are damaged.
-    """
-    return _good(sorted(_checkpoints(folder), key=_latest))
+    return _first_good(sorted(found, key=_latest if last else _best))
 
 
 def _checkpoints(folder: Path) -> list[Path]:
     return list((folder / "checkpoints").glob("*.ckpt")) or list(folder.glob("*.ckpt"))
 
 
-def _good(candidates: Iterable[Path]) -> Iterator[Path]:
-    """Those that are not damaged, and a note about those that are."""
-    bad, some = list[str](), False
+def _first_good(candidates: Iterable[Path]) -> Path:
+    """The first that is not damaged, and a note about those before it that are."""
+    bad = list[str]()
     for path in candidates:
-        if wrong := damage(path):
+        if wrong := damage(path) or _foreign(path):
             bad.append(f"{path} {wrong}")
             continue
         note = f"lightseq: {'; '.join(bad)}; {path.name} is used instead"
         if bad and (key := f"{path.absolute()} {note}") not in _told:
             _told.add(key)
             print(note, file=sys.stderr)
-        bad, some = [], True
-        yield path
-    if bad and not some:
-        raise UserError(f"no checkpoint is good: {'; '.join(bad)}")
+        return path
+    raise UserError(f"no checkpoint is good: {'; '.join(bad)}")
+
+
+def _foreign(path: Path) -> str | None:
+    """What shows that a whole file is of another program; None where nothing does."""
+    try:
+        read_checkpoint(path, lazily=True)
+    except UserError as error:
+        return str(error).removeprefix(f"{path} ")
+    return None
 
 
 def _latest(path: Path) -> tuple[int, float]:
@@ -116,13 +110,17 @@ def _best(path: Path) -> tuple[float, int, float]:
     return (float(score[1]) if score else float("inf"), *_latest(path))
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
+def read_checkpoint(path: Path, lazily: bool = False) -> dict[str, Any]:
     """Everything in a checkpoint of lightseq's, on the CPU.
+
+    Args:
+        path: The file.
+        lazily: Leave the tensors where they are until they are looked at.
 
     Raises:
         UserError: Not a checkpoint, damaged, or of another program.
     """
-    content = load_file(path)
+    content = load_file(path, lazily=lazily)
     settings = content.get("hyper_parameters", {})
     missing = [name for name in MODEL_SETTINGS if name not in settings]
     if missing or "state_dict" not in content:

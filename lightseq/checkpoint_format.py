@@ -64,12 +64,13 @@ def damage(path: Path) -> str | None:
         return f"cannot be read ({error.strerror or error})"
 
 
-def load_file(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
+def load_file(path: Path, map_location: Any = "cpu", lazily: bool = False) -> dict[str, Any]:
     """What a file holds, once it has been found good.
 
     Args:
         path: It holds plain values and tensors, nothing that would run code.
         map_location: Where the tensors go, as for ``torch.load``.
+        lazily: Map the tensors into memory.
 
     Raises:
         UserError: Damaged, or no checkpoint.
@@ -77,7 +78,7 @@ def load_file(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
     if wrong := damage(path):
         raise UserError(f"{path} is no checkpoint, or is damaged: it {wrong}")
     try:
-        content = torch.load(path, map_location=map_location, weights_only=True)
+        content = torch.load(path, map_location=map_location, weights_only=True, mmap=lazily)
     except Exception as error:  # torch raises half a dozen kinds for what it does not know or does not trust
         raise UserError(f"{path} is no checkpoint, or is damaged: it holds what torch does not trust") from error
     if not isinstance(content, dict):

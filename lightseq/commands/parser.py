@@ -89,6 +89,7 @@ def add_house_arguments(parser: LightningArgumentParser) -> None:
             "checkpoint.monitor": "val/loss",
             "checkpoint.filename": BEST,
             "checkpoint.auto_insert_metric_name": False,
+            "checkpoint.enable_version_counter": False,  # a run that goes on writes again what it was killed after
             "checkpoint.save_on_train_epoch_end": False,
         }
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from textwrap import indent
 
 import numpy as np
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from ..callbacks import markup
 from ..checkpoint import load_trained
@@ -18,8 +19,9 @@ SAMPLES = 10
 
 
 def note(text: str) -> None:
-    """Something the user should know, on standard error."""
-    print(f"lightseq: {text}", file=sys.stderr)
+    """Something the user should know, on standard error; of several processes the first says it."""
+    if rank_zero_only.rank == 0:
+        print(f"lightseq: {text}", file=sys.stderr)
 
 
 def describe(data: SequenceData, system: SequenceSystem, done: str) -> str:

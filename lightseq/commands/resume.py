@@ -160,7 +160,8 @@ def changed(folder: Path, now: Settings) -> list[str]:
     for key in {**flat, **then}:
         old, value = then.get(key), flat.get(key)
         chosen = key == "trainer.precision" and value is None  # where it is left open, that of the checkpoint is taken
-        if not f"{key}.".startswith(free) and old != value and not chosen:
+        younger = key not in then and key not in now.places  # a setting that did not exist, and nobody has said
+        if not f"{key}.".startswith(free) and old != value and not chosen and not younger:
             place = f"{now.places[key]}: " if key in now.places else ""
             lines.append(f"{place}{key} was {_shown(old)} in {folder}, and is {_shown(value)} now")
     return lines

@@ -1,5 +1,7 @@
 """``fit``, ``validate``, ``test``, ``predict``: LightningCLI with one module class and one data module class."""
 
+import atexit
+import gc
 import logging
 import os
 import signal
@@ -188,8 +190,7 @@ class SequenceCLI(LightningCLI):
                 self._write_what_waits()
                 if not self.results.started:
                     self._drop_unused()
-                ended = self.results.started and (self.callback("last").path.parent.parent / ENDED).is_file()
-                if not ended:  # else it has come too late, and there is nothing to go on with
+                if not (self.results.started and (self.callback("last").path.parents[1] / ENDED).is_file()):
                     self._say_how_it_goes_on(stop)
                     if started_by_another():  # which speaks for both, and must not take this one for dead
                         raise SystemExit(0) from stop
@@ -202,12 +203,10 @@ class SequenceCLI(LightningCLI):
         return run_logger(runs, self.beginning.folder, update, self.trainer.is_global_zero)
 
     def _drop_unused(self) -> None:
-        """Leave no folder of a run that has nothing to show for itself."""
         if self.house_logger and self.trainer.is_global_zero and self.trainer.logger:
             drop_unused(Path(self.trainer.logger.log_dir or ""))
 
     def _write_what_waits(self) -> None:
-        """Checkpoints that no disk had room for."""
         for path in self.files.retry():
             note(f"{path} could not be written, to the end")
 
@@ -252,6 +251,7 @@ def run(verb: str, words: Sequence[str]) -> int:
     for message in UNTRUE_HERE:
         warnings.filterwarnings("ignore", message=message)
     jsonargparse.set_parsing_settings(config_read_mode_fsspec_enabled=False)
+    atexit.register(gc.freeze)  # else the interpreter takes seconds to take apart what the system frees at once
     try:
         SequenceCLI(verb, words)
     except MisconfigurationException as error:
