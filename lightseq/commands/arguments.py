@@ -78,9 +78,9 @@ def read_command_line(words: Sequence[str]) -> CommandLine:
 def _settings_of_run(place: str, flags: Settings) -> Settings:
     """The configuration that a checkpoint's run was trained with, where it lies beside it; else what the checkpoint
     says of its data. Neither allows a file of code, and a checkpoint alone names no file to open either."""
-    given = Path(place)
-    within = given.parent.parent if given.parent.name == "checkpoints" else None
-    folder = given if given.is_dir() else within
+    where = Path(place)
+    within = where.parent.parent if where.parent.name == "checkpoints" else None
+    folder = where if where.is_dir() else within
     file = config.newest_config(folder) if folder else None
     if file is not None:
         said = config.read_settings(file.read_text(encoding="utf-8"), str(file))

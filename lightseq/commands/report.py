@@ -1,5 +1,6 @@
 """What a run prints before it begins and after it ended."""
 
+import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -7,7 +8,6 @@ from pathlib import Path
 from textwrap import indent
 
 import numpy as np
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from ..callbacks import markup
 from ..checkpoint import load_trained
@@ -17,10 +17,13 @@ from ..system import SequenceSystem
 
 SAMPLES = 10
 
+RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
+"""Variables that number the processes of a run, by what starts them."""
+
 
 def note(text: str) -> None:
     """Something the user should know, on standard error; of several processes the first says it."""
-    if rank_zero_only.rank == 0:
+    if not any(int(os.environ.get(name) or 0) for name in RANKS):
         print(f"lightseq: {text}", file=sys.stderr)
 
 
