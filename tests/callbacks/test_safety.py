@@ -148,7 +148,11 @@ def test_files_that_cannot_be_written(run: Run, bells: str, how: str, monkeypatc
         def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
             for name in FILES:
                 place = Path(trainer.log_dir or "", name)
-                place.mkdir() if "folder" in how else place.symlink_to("/dev/full")
+                if "folder" in how:
+                    place.mkdir()
+                else:
+                    place.symlink_to("/dev/full")
+                    place.with_name(f"{name}.part").symlink_to("/dev/full")  # of what is written whole or not at all
             Path(trainer.log_dir or "", "yardsticks").touch()
 
     spoil(monkeypatch, Spoil())

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lightseq import cli
-from lightseq.checkpoint import find_checkpoint
+from lightseq.checkpoint import MODEL_SETTINGS, find_checkpoint
 from lightseq.errors import UserError
 
 Run = Callable[..., tuple[int, str, str]]
@@ -83,6 +83,6 @@ def test_the_best_checkpoint_is_found(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no checkpoint in .*run'; a run folder looks like runs/dinos/version_0"):
         find_checkpoint(folder.parent)
     for name in ("last.ckpt", "best-step=9-val_bpc=10.5000.ckpt", "best-step=10-val_bpc=9.7000.ckpt"):
-        torch.save({}, folder / name)
+        torch.save({"hyper_parameters": dict.fromkeys(MODEL_SETTINGS), "state_dict": {}}, folder / name)
         assert find_checkpoint(folder.parent).name == name
     assert find_checkpoint(folder / "last.ckpt") == folder / "last.ckpt"
