@@ -61,6 +61,8 @@ def find_checkpoint(place: str | Path, last: bool = False) -> Path:
         raise UserError(f"no checkpoint or run folder at {str(place)!r}")
     found = _checkpoints(path)
     if not found:
+        if (path / "config.yaml").is_file():
+            raise UserError(f"no checkpoint in {str(place)!r}: the run ended before its first one")
         runs = sorted(path.rglob("version_*/checkpoints/"), key=lambda run: run.stat().st_mtime)
         hint = f"did you mean {runs[-1].parent}?" if runs else "a run folder looks like runs/dinos/version_0"
         raise UserError(f"no checkpoint in {str(place)!r}; {hint}")

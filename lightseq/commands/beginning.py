@@ -112,5 +112,7 @@ class Beginning:
             check_same(self.stored, trainer.world_size, data.store.key if exact else None, str(place))
 
     def give(self, system: SequenceSystem) -> str:
-        """The weights of another run, to a system that has just been built; what there is to say about it."""
+        """The weights of another run, to a system that has just been built; what to say about where it begins."""
+        if self.resumed:
+            return f"\nresume {self.resumed.path}, after update {self.stored['update']}"
         return "\n" + self.origin.give(system) if self.origin else ""

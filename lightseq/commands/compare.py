@@ -68,12 +68,15 @@ def read_run(place: str) -> Run:
         raise UserError(f"{what} {place!r}{nearest_run(place)}")
     read = Run(place, {}, {}, Showing(0, {}), [])
     for name, reader in zip(RECORDS, (_read_settings, _read_results, _read_samples), strict=True):
+        file = folder / name
+        if name == "config.yaml":
+            file = config.newest_config(folder) or file  # of a run that went on, what it went on with
         try:
-            read = reader(read, (folder / name).read_text(encoding="utf-8"))
+            read = reader(read, file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             read.notes.append(f"{place} has no {name}")
         except (OSError, ValueError) as error:  # a UserError, broken JSON and broken UTF-8 are ValueErrors
-            read.notes.append(f"{folder / name} cannot be read: {error}")
+            read.notes.append(f"{file} cannot be read: {error}")
     return read
 
 

@@ -137,7 +137,10 @@ def _newest(runs: Path, now: Settings, with_changes: bool) -> Resumed | None:
         if changes and not with_changes:
             note(f"{folder} has not ended, and is another run: {_listed(changes)}")
             continue
-        return Resumed(find_checkpoint(folder, last=True), changes, with_changes)
+        try:
+            return Resumed(find_checkpoint(folder, last=True), changes, with_changes)
+        except UserError as error:
+            note(f"{folder} cannot go on: {error}")
     note(f"nothing to go on with in {runs}: a fresh start")
     return None
 

@@ -80,6 +80,9 @@ def run(verb: str, words: Sequence[str]) -> int:
             if "precision" in trained.record:  # where it is chosen by timing, the seeds should not differ in it
                 environment.setdefault("LIGHTSEQ_PRECISION", trained.record["precision"])
             runs.append(trained)
+    except Stopped:
+        print(f"lightseq: the sweep was stopped at seed {seed}; what follows is of those before it", file=sys.stderr)
+        raise
     finally:  # a sweep that is stopped shows what it has
         for line in table(runs):
             print(line)

@@ -105,7 +105,8 @@ class SequenceCLI(LightningCLI):
     def after_instantiate_classes(self) -> None:
         """Refuse what shows only in the data."""
         done = "trained" if self.verb == "fit" else "scored"
-        summary = describe(self.datamodule, self.model, f"{done} in {self.trainer.precision}")
+        on = f" on {self.trainer.world_size} processes" if self.trainer.world_size > 1 else ""
+        summary = describe(self.datamodule, self.model, f"{done} in {self.trainer.precision}{on}")
         self.beginning.check(self.trainer, self.datamodule, self.config[self.verb].get("ckpt_path"))
         if self.verb == "predict" and self.trainer.world_size > 1:
             raise UserError("predict prints documents in order, and so runs in one process: --trainer.devices 1")

@@ -74,7 +74,10 @@ def test_a_sweep_goes_on_after_a_failure_and_shows_what_it_has_when_interrupted(
     ]
     assert "RuntimeError: I dislike 0" in err
     assert "\nlightseq: seed 0 failed with status 1\n" in err
-    assert err.endswith("\nlightseq: stopped by SIGINT after update 2; fit --resume runs/dinos/version_2 goes on\n")
+    assert err.endswith(
+        "\nlightseq: stopped by SIGINT after update 2; fit --resume runs/dinos/version_2 goes on\n"
+        "lightseq: the sweep was stopped at seed 7; what follows is of those before it\n"
+    )
     kept = record(1)
     told = [line.split()[1] for line in lines if line.startswith("told ")]
     assert told == ["None", "None", kept["precision"]]  # what the first that ended trained in, the others do
