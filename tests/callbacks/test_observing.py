@@ -43,7 +43,7 @@ class Spoil(pl.Callback):
         trainer.loggers = [*trainer.loggers, Broken()]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        for name in ("samples.jsonl", "samples.md", "memory.json", "results.json"):
+        for name in ("samples.jsonl", "samples.md", "memory.json", "results.json.part"):
             Path(trainer.log_dir or "", name).symlink_to("/dev/full")
         Path(trainer.log_dir or "", "yardsticks").touch()
 
