@@ -58,7 +58,6 @@ class ExactResume(Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         own = data if isinstance(data, SequenceData) else None
         checkpoint[KEY] = {
-            "update": trainer.global_step,
             "world_size": trainer.world_size,
             "precision": str(trainer.precision),
             "text": own and own.store.key,

@@ -16,6 +16,7 @@ from ..errors import UserError, quote
 from ..gradient import Refused
 from ..system import SequenceSystem
 from ..types import Batch, NonNegativeInt
+from .places import folder_of
 
 USUAL_RATE, WARM_UP = 3e-3, 100
 """Of the learning rate that is no mistake, and the updates in which it may rise, as advised."""
@@ -52,8 +53,7 @@ class FiniteGuard(Callback):
         self._last, self._in_a_row, self._skipped = 0, 0, 0
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        folder = trainer.log_dir if trainer.loggers else None  # asked on every rank: it is broadcast
-        self._folder = Path(folder or trainer.default_root_dir)
+        self._folder = folder_of(trainer) or Path(trainer.default_root_dir)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, SequenceSystem)

@@ -14,7 +14,7 @@ import pytorch_lightning as pl
 from pytorch_lightning import Callback
 
 from ..data import SequenceData
-from ..errors import Stopped
+from ..errors import Stopped, UserError
 from .agreement import agreed
 from .averaging import averaged
 from .last_checkpoint import LastCheckpoint
@@ -130,8 +130,10 @@ class GracefulStop(Callback):
 
     def __init__(self, last: LastCheckpoint | None) -> None:
         self.last = last
-        after = os.environ.get(VARIABLE, "")
-        self._stop_after = int(after) if after.isdigit() else 0
+        after = os.environ.get(VARIABLE) or "0"
+        if not after.isdecimal():
+            raise UserError(f"{VARIABLE} is {after!r}: a number of updates, or nothing")
+        self._stop_after = int(after)
 
     def on_sanity_check_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         _asked.listen()  # Lightning has put its own in our place, which wait for all ranks in the middle of anything

@@ -1,7 +1,6 @@
 """What goes on inside a network while it trains."""
 
 from collections import defaultdict
-from pathlib import Path
 
 import numpy as np
 import pytorch_lightning as pl
@@ -18,6 +17,7 @@ from .drawing import add_picture
 from .graceful_stop import stop_asked
 from .history import record
 from .looking import looking
+from .places import folder_of
 from .safety import safely
 
 
@@ -70,7 +70,7 @@ class Inside(Callback):
                     self._draw(trainer, pl_module, model)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        folder = trainer.log_dir if trainer.loggers else None  # asked on every rank: it is broadcast
+        folder = folder_of(trainer)
         if not self.enabled or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         assert isinstance(pl_module, SequenceSystem)
@@ -83,7 +83,7 @@ class Inside(Callback):
             data = trainer.datamodule  # type: ignore[attr-defined]
             if isinstance(data, SequenceData) and pl_module.labels is None:
                 with safely("the measure of the memory"):
-                    record(model, data, trainer, None if folder is None else Path(folder))
+                    record(model, data, trainer, folder)
 
     def _draw(self, trainer: pl.Trainer, system: SequenceSystem, model: SequenceModel) -> None:
         boards = [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]

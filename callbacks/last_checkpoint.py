@@ -12,6 +12,7 @@ from ..checkpoint import LAST
 from ..data import SequenceData
 from ..types import NonNegativeInt
 from .finite import all_finite
+from .places import folder_of
 from .safety import safely
 
 
@@ -32,8 +33,7 @@ class LastCheckpoint(Checkpoint):
         self._saved_update = 0
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        folder = trainer.log_dir if trainer.loggers else None  # asked on every rank: it is broadcast
-        self.path = Path(folder or trainer.default_root_dir, "checkpoints", LAST)
+        self.path = Path(folder_of(trainer) or trainer.default_root_dir, "checkpoints", LAST)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._saved_update = trainer.global_step

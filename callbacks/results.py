@@ -9,6 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning import Callback
 
+from .places import folder_of
 from .safety import safely, write_whole
 
 ENDED = "results.json"
@@ -67,13 +68,13 @@ class Results(Callback):
             self.best = {**values, "step": trainer.global_step}
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        folder = trainer.log_dir if trainer.loggers else None  # asked on every rank: it is broadcast
+        folder = folder_of(trainer)
         if not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         seconds = self._before + perf_counter() - self._began
         record = {**self.best, "seconds": seconds, "precision": str(trainer.precision)}
         if folder is not None:
             with safely("results.json"):
-                write_whole(Path(folder, ENDED), json.dumps(record, indent=2) + "\n")
+                write_whole(folder / ENDED, json.dumps(record, indent=2) + "\n")
         if place := os.environ.get("LIGHTSEQ_RESULTS"):
-            write_whole(Path(place), json.dumps({**record, "folder": folder}))
+            write_whole(Path(place), json.dumps({**record, "folder": folder and str(folder)}))

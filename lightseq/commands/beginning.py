@@ -37,6 +37,8 @@ class Beginning:
         """Of a checkpoint."""
         self.stored: dict[str, Any] = {}
         """What it says of the run that wrote it."""
+        self.update = 0
+        """Its last one."""
         self.resumed: Resumed | None = None
         self.origin: Origin | None = None
         self._averaged = False
@@ -79,6 +81,7 @@ class Beginning:
         if verb == "fit":
             self._check_left(content, settings["trainer"], path)
             self.stored, self._averaged = content.get(KEY, {}), "averaging_state" in content
+            self.update = content["global_step"]
         settings["data"]["tokens"], settings["data"]["label_names"] = stored["vocabulary"], stored["labels"]
         ruled = RULED if self.resumed else set(stored) - set(LINKS)
         for name in set(settings["model"].keys()) & ruled & set(stored):  # an older one may lack a setting
@@ -114,5 +117,5 @@ class Beginning:
     def give(self, system: SequenceSystem) -> str:
         """The weights of another run, to a system that has just been built; what to say about where it begins."""
         if self.resumed:
-            return f"\nresume {self.resumed.path}, after update {self.stored['update']}"
+            return f"\nresume {self.resumed.path}, after update {self.update}"
         return "\n" + self.origin.give(system) if self.origin else ""

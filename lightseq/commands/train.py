@@ -21,6 +21,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from ..callbacks.exact_resume import ExactResume
 from ..callbacks.graceful_stop import listening, started_by_another
+from ..callbacks.places import folder_of
 from ..callbacks.progress import RunProgress
 from ..callbacks.results import ENDED, Results
 from ..checkpoint_files import CheckpointFiles
@@ -200,8 +201,7 @@ class SequenceCLI(LightningCLI):
 
     def _run_logger(self) -> TensorBoardLogger:
         runs = runs_of(self._get(self.config_init, "trainer")["default_root_dir"], self.datamodule.dataset_name)
-        update = self.beginning.stored.get("update", 0)
-        return run_logger(runs, self.beginning.folder, update, self.trainer.is_global_zero)
+        return run_logger(runs, self.beginning.folder, self.beginning.update, self.trainer.is_global_zero)
 
     def _drop_unused(self) -> None:
         if self.house_logger and self.trainer.is_global_zero and self.trainer.logger:
@@ -219,11 +219,11 @@ class SequenceCLI(LightningCLI):
             note(f"stopped by {signal.Signals(stop.number).name} after update {self.trainer.global_step}; {goes_on}")
 
     def after_fit(self) -> None:
-        folder = self.trainer.log_dir if self.trainer.loggers else None  # asked on every rank: it is broadcast
+        folder = folder_of(self.trainer)
         if self.trainer.is_global_zero and not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             paths = (self.callback("checkpoint").best_model_path, self.callback("last").path)
             path = next((str(path) for path in paths if path and Path(path).is_file()), "")
-            print_results(self.datamodule, self.model.labels is None, self.results.best, path, folder)
+            print_results(self.datamodule, self.model.labels is None, self.results.best, path, folder and str(folder))
 
     def validate(self, **kwargs: Any) -> None:
         """Lightning's own table cuts numbers off and shows a column a data loader."""

@@ -148,6 +148,10 @@ class SequenceData(pl.LightningDataModule):
         most = max(1, (len(self.parts["train"]) - 1) // self.window)
         return min(self.batch_size * batches, most)
 
+    def teardown(self, stage: str) -> None:
+        """What one fit has asked for is no other's."""
+        self.between_batches.clear()
+
     def train_dataloader(self) -> SequenceLoader:
         """The training split in the order of the seed. An update has the same rows, by whatever number of ranks and of
         accumulated batches they are divided."""

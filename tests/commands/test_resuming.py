@@ -142,6 +142,13 @@ def test_words_that_do_not_go_together(run: Run, tiny: str, stopped: str) -> Non
     )
 
 
+def test_a_stop_after_no_number_is_refused(run: Run, tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIGHTSEQ_STOP_AFTER", "-5")
+    status, _, err = run(f"fit --config {tiny}")
+    assert (status, err) == (2, "lightseq: LIGHTSEQ_STOP_AFTER is '-5': a number of updates, or nothing\n")
+    assert not Path("runs").exists()
+
+
 def test_a_run_goes_on_by_its_name_again_and_again(run: Run, stopped: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIGHTSEQ_STOP_AFTER", "2")
     assert run(f"fit --resume {FOLDER}")[0] == 143
