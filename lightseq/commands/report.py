@@ -63,7 +63,7 @@ def _held_out_in_training(data: SequenceData) -> int:
 
 
 def print_results(
-    data: SequenceData, language_model: bool, best: Mapping[str, float], path: str, folder: str | None
+    data: SequenceData, language_model: bool, best: Mapping[str, float], path: str, folder: Path | None
 ) -> None:
     """The best numbers, samples of the best model, where things are, and what to type next.
 
@@ -90,18 +90,18 @@ def print_results(
         if path:
             print(f"\ncheckpoint: {path}")
         return
-    folder = _shown(folder)
+    shown = _shown(folder)
     records = ("samples.md", "samples.jsonl", "memory.json")
     record = "".join(f"{name}, " for name in records if Path(folder, name).is_file())
-    print(f"\nin {folder}: config.yaml, hparams.yaml, results.json, checkpoints/, {record}TensorBoard events")
+    print(f"\nin {shown}: config.yaml, hparams.yaml, results.json, checkpoints/, {record}TensorBoard events")
     if path:
         print("next:")
         if language_model:
-            print(f"  lightseq sample {shlex.quote(folder)} --temperature 0.5,0.8,1.0 --n 5")
+            print(f"  lightseq sample {shlex.quote(shown)} --temperature 0.5,0.8,1.0 --n 5")
         else:
-            print(f"  lightseq predict --ckpt_path {shlex.quote(folder)}")
-        print(f"  lightseq inspect {shlex.quote(folder)} --html inside.html")
-        print(f"  lightseq board {shlex.quote(folder)}")
+            print(f"  lightseq predict --ckpt_path {shlex.quote(shown)}")
+        print(f"  lightseq inspect {shlex.quote(shown)} --html inside.html")
+        print(f"  lightseq board {shlex.quote(shown)}")
 
 
 def print_values(parts: Sequence[Mapping[str, float]], chief: bool) -> None:
@@ -111,6 +111,5 @@ def print_values(parts: Sequence[Mapping[str, float]], chief: bool) -> None:
         print(f"{name:24}  {values[name]:.6f}")
 
 
-def _shown(folder: str) -> str:
-    path = Path(folder)
-    return str(path.relative_to(Path.cwd())) if path.is_absolute() and path.is_relative_to(Path.cwd()) else folder
+def _shown(folder: Path) -> str:
+    return str(folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder)

@@ -223,7 +223,7 @@ class SequenceCLI(LightningCLI):
         if self.trainer.is_global_zero and not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             paths = (self.callback("checkpoint").best_model_path, self.callback("last").path)
             path = next((str(path) for path in paths if path and Path(path).is_file()), "")
-            print_results(self.datamodule, self.model.labels is None, self.results.best, path, folder and str(folder))
+            print_results(self.datamodule, self.model.labels is None, self.results.best, path, folder)
 
     def validate(self, **kwargs: Any) -> None:
         """Lightning's own table cuts numbers off and shows a column a data loader."""
