@@ -78,7 +78,8 @@ class ExactResume(Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Of a run with no update left Lightning would do nothing, not even end it: until it has begun, nothing bounds
         it. The optimiser is fresh here, and has the options of the settings."""
-        self._options = [{k: v for k, v in g.items() if k != "params"} for g in trainer.optimizers[0].param_groups]
+        own = ("params", "fused")  # what a checkpoint's moments are kept for stays
+        self._options = [{k: v for k, v in g.items() if k not in own} for g in trainer.optimizers[0].param_groups]
         if self._stored and self._stored["ending"] and self.same_run:
             self._bounds = trainer.fit_loop.max_epochs, trainer.fit_loop.epoch_loop.max_steps
             trainer.fit_loop.max_epochs = trainer.fit_loop.epoch_loop.max_steps = -1

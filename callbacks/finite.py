@@ -156,7 +156,7 @@ def what(refused: Refused) -> str:
     rate, norm = f"learning rate {refused.learning_rate:.4g}", f"gradient norm {refused.gradient_norm:.4g}"
     if math.isfinite(refused.loss):
         return f"the gradient of update {refused.update} is not finite ({rate}, {norm}, loss {refused.loss:.4g})"
-    before = "" if refused.logged_loss is None else f"; train/loss was {refused.logged_loss:.4g}"
+    before = "" if math.isnan(refused.logged_loss) else f"; train/loss was {refused.logged_loss:.4g}"
     return f"the loss of update {refused.update} is {refused.loss} ({rate}, {norm}{before})"
 
 

@@ -104,6 +104,7 @@ class RunProgress(ProgressBar):
             TextColumn("{task.fields[numbers]}"),
             console=self._console,
             transient=True,
+            auto_refresh=False,  # from a thread, ten times a second, in the middle of an update
         )
         self._task = self._bar.add_task(what, total=total, completed=completed, numbers="")
         self._bar.start()
@@ -111,12 +112,15 @@ class RunProgress(ProgressBar):
     def _draw(self, trainer: pl.Trainer) -> None:
         assert self._bar is not None
         self._drawn = perf_counter()
-        self._bar.update(self._task, completed=trainer.global_step, numbers=_numbers(trainer))
+        self._bar.update(self._task, completed=trainer.global_step, numbers=_numbers(trainer), refresh=True)
 
     def _advance(self, trainer: pl.Trainer) -> None:
         """One batch of an evaluation; those within a fit leave the bar of the fit alone."""
         if self._bar is not None and trainer.state.fn != "fit":
             self._bar.advance(self._task)
+            if perf_counter() - self._drawn > REFRESH_SECONDS:
+                self._drawn = perf_counter()
+                self._bar.refresh()
 
     def _stop(self) -> None:
         if self._bar is not None:

@@ -19,8 +19,8 @@ class Refused(NamedTuple):
     """Before it is clipped."""
     learning_rate: float
     """That it would have been made with."""
-    logged_loss: float | None
-    """``train/loss`` as it was logged last; None before the first."""
+    logged_loss: float = math.nan
+    """``train/loss`` as it was logged last; NaN before the first."""
 
 
 def gradients_of(optimizer: torch.optim.Optimizer) -> list[Tensor]:
@@ -34,9 +34,23 @@ def total_norm(gradients: list[Tensor]) -> Tensor:
     return norm.full_tensor() if isinstance(norm, DTensor) else norm
 
 
-def refusal(
-    update: int, sums: Tensor, norm: Tensor, rate: float, logged: Tensor | None, scaled: bool
-) -> Refused | None:
+def clip(optimizer: torch.optim.Optimizer, most: float, by_value: bool, norm: Tensor) -> None:
+    """Shorten the gradients in place.
+
+    Args:
+        optimizer: Whose.
+        most: What is left at the most, of each value, or of the length of all gradients as one vector.
+        by_value: Which of the two.
+        norm: That length.
+    """
+    own = [p for group in optimizer.param_groups for p in group["params"]]
+    if by_value:
+        nn.utils.clip_grad_value_(own, most)
+    else:
+        nn.utils.clip_grads_with_norm_(own, most, norm)
+
+
+def refusal(update: int, sums: Tensor, norm: Tensor, rate: float, scaled: bool) -> Refused | None:
     """What is wrong with an update, None where it can be made. Waits for the device.
 
     Args:
@@ -44,11 +58,10 @@ def refusal(
         sums: Nats and tokens since the last log, of all ranks.
         norm: Of its gradient.
         rate: The learning rate.
-        logged: ``train/loss`` as it was logged last.
         scaled: Whether losses are scaled: the scaler meets gradients that are not finite now and then, and leaves those
             updates out itself.
     """
     (nats, count, *_), length = sums.tolist(), float(norm)
     if math.isfinite(nats) and (scaled or math.isfinite(length)):
         return None
-    return Refused(update, nats / max(1, count), length, rate, None if logged is None else float(logged))
+    return Refused(update, nats / max(1, count), length, rate)

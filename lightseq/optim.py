@@ -18,6 +18,9 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 ROUNDS = 3
 """Five are usual. Three learn as much and take three fifths of the time."""
 
+FUSED = ("cpu", "cuda")
+"""Devices that torch has one kernel for."""
+
 
 def build_optimizer(
     name: OptimizerName,
@@ -25,6 +28,7 @@ def build_optimizer(
     learning_rate: float,
     weight_decay: float = 0.0,
     precision: torch.dtype | None = None,
+    fused: bool = True,
 ) -> torch.optim.Optimizer:
     """An optimiser of a network's weights, weight decay on matrices alone.
 
@@ -35,6 +39,8 @@ def build_optimizer(
         learning_rate: At its highest.
         weight_decay: A share of the weight an update, times the learning rate.
         precision: As ``Muon``.
+        fused: Whether to move all weights by one kernel, where torch has one: several times faster, on a CPU too. One
+            that scales losses must not.
     """
     trained = [p for p in model.parameters() if p.requires_grad]
     matrices = [p for p in trained if p.dim() == 2]
@@ -42,7 +48,8 @@ def build_optimizer(
     if name != "muon":
         optimizer: type[torch.optim.AdamW | torch.optim.Adam | torch.optim.SGD]
         optimizer = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}[name]
-        return optimizer([{"params": matrices, "weight_decay": weight_decay}, others], lr=learning_rate)
+        kernel = fused and all(p.device.type in FUSED for p in trained)
+        return optimizer([{"params": matrices, "weight_decay": weight_decay}, others], lr=learning_rate, fused=kernel)
     own = set(model.backbone.parameters())
     groups: list[dict[str, Any]] = [
         {"params": [p for p in matrices if p in own], "matrices": model.backbone.gates},

@@ -5,13 +5,28 @@ from copy import deepcopy
 
 import torch
 import torch.distributed as dist
+from pytorch_lightning.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy, Strategy
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor
 
 from .backbones.blocks import Block
+from .errors import UserError
 from .model import SequenceModel
+
+
+def shards(strategy: Strategy, optimizer: str) -> bool:
+    """Whether a strategy leaves to each process a part of the network.
+
+    Raises:
+        UserError: One that is not supported, or an optimiser that is not supported under it.
+    """
+    if isinstance(strategy, FSDPStrategy | DeepSpeedStrategy):
+        raise UserError(f"{type(strategy).__name__} is not supported; --config trainer/fsdp shards a network")
+    if isinstance(strategy, ModelParallelStrategy) and optimizer == "muon":
+        raise UserError("model.optimizer muon needs whole matrices, and trainer/fsdp has none; use adamw")
+    return isinstance(strategy, ModelParallelStrategy)
 
 
 class Sharding:

@@ -2,23 +2,22 @@
 
 import math
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
-from torch import Tensor, nn
+from torch import Tensor
 
 from .carried import Carried
 from .errors import UserError
 from .evaluation import Evaluation
-from .gradient import Refused, gradients_of, refusal, total_norm
+from .gradient import Refused, clip, gradients_of, refusal, total_norm
 from .loss import cross_entropy
 from .metrics import count_characters
 from .model import SequenceModel, build_model
 from .optim import OptimizerName, Schedule, build_optimizer, planned_updates, share_of_rate
-from .sharding import Sharding
+from .sharding import Sharding, shards
 from .types import (
     IGNORE_INDEX,
     Batch,
@@ -106,10 +105,9 @@ class SequenceSystem(pl.LightningModule):
         self.learning_rate, self.weight_decay = float(learning_rate), float(weight_decay)  # plain types in a checkpoint
         self.warmup_steps, self.schedule, self.per_document = warmup_steps, schedule, loss == "document"
         lengths = self.vocabulary.lengths if labels is None else None
-        documents = self.vocabulary.boundary is not None and labels is None
         if loss == "document" and self.vocabulary.boundary is None:
             raise UserError("model.loss document needs documents: a stream has none, its loss is the mean")
-        self.evaluation = Evaluation(lengths, documents, len(labels or ()))
+        self.evaluation = Evaluation(lengths, self.vocabulary.boundary is not None and not labels, len(labels or ()))
         self.carried = Carried(self.device)
         self.look_every = 0
         """Updates between two looks at whether loss and gradient are finite; 0 never looks."""
@@ -128,15 +126,17 @@ class SequenceSystem(pl.LightningModule):
         Raises:
             UserError: A strategy that is not supported, or an optimiser that is not supported under it.
         """
-        strategy = self.trainer.strategy
-        if isinstance(strategy, FSDPStrategy | DeepSpeedStrategy):
-            raise UserError(f"{type(strategy).__name__} is not supported; --config trainer/fsdp shards a network")
-        if isinstance(strategy, ModelParallelStrategy):
-            if self.optimizer_name == "muon":
-                raise UserError("model.optimizer muon needs whole matrices, and trainer/fsdp has none; use adamw")
+        if shards(self.trainer.strategy, self.optimizer_name):
             # of this object: Lightning warns of weights that are averaged where the class has such a method
             self.sharding = self.sharding or Sharding(self.model)
             self.configure_model = partial(self.sharding.divide, self.device)  # type: ignore[method-assign]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Without torch's look whether it is a weight that Lightning notes around every hook: which one that is."""
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
 
     def on_train_start(self) -> None:
         self.carried = Carried(self.device)
@@ -188,19 +188,18 @@ class SequenceSystem(pl.LightningModule):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         """By the norm that is known; Lightning would compute it again, and refuses a fused optimiser in bf16."""
-        if gradient_clip_algorithm == "value" or self._scaled:
+        if self._scaled:
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
         elif gradient_clip_val:
-            own = [p for group in optimizer.param_groups for p in group["params"]]
-            nn.utils.clip_grads_with_norm_(own, gradient_clip_val, self.gradient_norm)
+            clip(optimizer, gradient_clip_val, gradient_clip_algorithm == "value", self.gradient_norm)
 
     def _refuse_unless_finite(self, update: int, sums: Tensor, optimizer: torch.optim.Optimizer) -> None:
         """Take the gradients away where they or the loss are not finite: the optimiser leaves weights and moments as
         they are. What is carried begins afresh after this update, since it may not be finite either."""
-        rate, logged = optimizer.param_groups[0]["lr"], self.trainer.callback_metrics.get("train/loss")
-        found = refusal(update, sums, self.gradient_norm, rate, logged, self._scaled)
+        found = refusal(update, sums, self.gradient_norm, optimizer.param_groups[0]["lr"], self._scaled)
         if found is not None:
-            self.refused, self.carried = found, Carried(self.device)
+            logged = self.trainer.callback_metrics.get("train/loss", torch.nan)
+            self.refused, self.carried = found._replace(logged_loss=float(logged)), Carried(self.device)
             optimizer.zero_grad()
 
     def _log_update(self, sums: Tensor, optimizer: torch.optim.Optimizer) -> None:
@@ -233,7 +232,8 @@ class SequenceSystem(pl.LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The optimiser, and a schedule that counts updates."""
         half = torch.bfloat16 if str(self.trainer.precision).startswith("bf16") else None
-        optimizer = build_optimizer(self.optimizer_name, self.model, self.learning_rate, self.weight_decay, half)
+        name, rate, decay = self.optimizer_name, self.learning_rate, self.weight_decay
+        optimizer = build_optimizer(name, self.model, rate, decay, half, not self._scaled)
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer,
             lambda update: share_of_rate(update, lambda: self.total_updates, self.warmup_steps, self.schedule),

@@ -27,6 +27,7 @@ LIGHTNING = (
     "lightseq.checkpoint",
     "lightseq.checkpoint_files",
     "lightseq.data.datamodule",
+    "lightseq.sharding",
     "lightseq.callbacks",
     "lightseq.cli",
 )

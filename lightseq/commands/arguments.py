@@ -59,7 +59,7 @@ def read_command_line(words: Sequence[str]) -> CommandLine:
                 continue
             own = config.nested(key, value)
             if key == plugin:
-                own = config.nested(key, config.read_settings(f"{key}: {value}", HERE).values[key])
+                own = config.nested(key, config.read_settings(f"{key}: {value}", HERE).values.get(key))
             flags, _ = config.overlay(flags, Settings(own, {key: HERE}))
             left += [] if plugin else [f"{flag}={value}"]
         else:

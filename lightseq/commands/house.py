@@ -1,10 +1,12 @@
-"""The callbacks that every training has, beside those that a configuration lists."""
+"""What every training has, beside what a configuration lists."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from pytorch_lightning import Callback
 from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.profilers import PassThroughProfiler
 
 from ..callbacks.board_layout import BoardLayout
 from ..callbacks.confusion import ConfusionMatrix
@@ -17,11 +19,21 @@ from ..callbacks.sample_quality import SampleQuality
 from ..callbacks.throughput import Throughput
 from ..callbacks.yardsticks import Yardsticks
 
+NOTHING = nullcontext()
+
+
+class Unprofiled(PassThroughProfiler):
+    """No profiler. Lightning's own makes a context for each hook of each callback, a hundred an update, and does
+    nothing in it."""
+
+    def profile(self, action_name: str) -> AbstractContextManager[None]:  # type: ignore[override]  # no generator
+        return NOTHING
+
 
 def house_callbacks(
     settings: Mapping[str, Any], labelled: bool, results: Results, resume: ExactResume
 ) -> list[Callback]:
-    """In the order in which they are called.
+    """The callbacks, in the order in which they are called.
 
     Args:
         settings: The configuration of a fit, the callbacks in it built.

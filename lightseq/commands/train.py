@@ -35,7 +35,7 @@ from ..system import SequenceSystem
 from . import precision
 from .arguments import read_command_line
 from .beginning import Beginning
-from .house import house_callbacks, in_order
+from .house import Unprofiled, house_callbacks, in_order
 from .parser import BEST, TRAINER_DEFAULTS, SettingsParser, add_house_arguments, check_known, check_settings
 from .predictions import print_predictions
 from .report import describe, note, print_results, print_values
@@ -148,7 +148,7 @@ class SequenceCLI(LightningCLI):
             house += house_callbacks(self.config_init[self.verb], labelled, self.results, self.exact)
             plugins: Any = settings["plugins"] or []
             settings["plugins"] = [*(plugins if isinstance(plugins, list) else [plugins]), self.files]
-        settings["callbacks"] = own + house
+        settings["callbacks"], settings["profiler"] = own + house, settings["profiler"] or Unprofiled()
         if fitting and settings["precision"] is None:
             cuda = settings["accelerator"] != "cpu" and torch.cuda.is_available()
             chosen = self.beginning.stored.get("precision")

@@ -164,6 +164,7 @@ class DocumentBatches:
         self.store, self.documents, self.boundary = store, documents, boundary
         self.accumulate, self.shares, self.rank = accumulate, world * accumulate, rank
         self.rows, self.window, self.seed = rows * self.shares, window, seed
+        self._tokens, self._offsets = np.asarray(store.tokens), np.asarray(store.offsets)  # memory maps are slower
         self.steps = np.diff(store.offsets)[documents] + 1
         self.windows = -(-self.steps // window)
         self._epoch, self._columns = 0, self._plan(0)
@@ -230,21 +231,22 @@ class DocumentBatches:
 
     def _gather(self, documents: Array, piece: Array, part: int) -> Batch:
         """Time step p of a document of n tokens reads the boundary (p = 0) or token p - 1, for p from 0 to n."""
-        begin = piece * self.window
+        begin, own = piece * self.window, self.documents[documents]
         steps = np.where(documents < 0, 0, self.steps[documents])[:, None]
         length = max(1, min(self.window, int((steps[:, 0] - begin).max())))
         p = begin[:, None] + np.arange(length + 1)
-        first = self.store.offsets[self.documents[documents]][:, None]
-        places = np.clip(first + p - 1, 0, len(self.store.tokens) - 1)
-        ids = np.where((p > 0) & (p < steps), self.store.tokens[places].astype(np.int64), self.boundary)
-        scored, labels = p[:, :-1] < steps, self.store.label_ids
+        places = p + (self._offsets[own] - 1)[:, None]
+        inside = p < steps
+        ids = np.full(p.shape, self.boundary)
+        np.copyto(ids, self._tokens.take(places, mode="clip"), where=inside)
+        ids[piece == 0, 0] = self.boundary
+        scored, labels = inside[:, :-1], self.store.label_ids
         if labels is None:
             targets = ids[:, 1:]
         elif self.store.tagged:  # every token against its own label
-            targets, scored = labels[places[:, :-1]].astype(np.int64), scored & (p[:, :-1] > 0)
+            targets, scored = labels.take(places[:, :-1], mode="clip").astype(np.int64), scored & (p[:, :-1] > 0)
         else:  # the document's one label at its last token
-            targets = labels[self.documents[documents]][:, None].astype(np.int64).repeat(length, 1)
-            scored = p[:, :-1] == steps - 1
+            targets, scored = labels[own][:, None].astype(np.int64), p[:, :-1] == steps - 1
         targets = np.where(scored, targets, IGNORE_INDEX)
-        ids, reset = ids[:, :-1].copy(), piece == 0
-        return Batch(torch.from_numpy(ids), torch.from_numpy(targets), torch.from_numpy(reset), part)
+        reset = piece == 0
+        return Batch(torch.from_numpy(ids[:, :-1].copy()), torch.from_numpy(targets), torch.from_numpy(reset), part)

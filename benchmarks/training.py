@@ -1,0 +1,213 @@
+"""How fast ``lightseq fit`` trains beside a loop written by hand: python benchmarks/training.py [CASE ...]
+
+A case is a recipe, or a backbone with its size (``lstm-small``, ``mingru-large``). Each is one training by ``lightseq
+fit`` in a terminal, with everything on: bar, logging, sampling, checkpoints. It is interrupted every few updates, and
+two bare loops take the same batches, ready-made: one of the same precision, one in fp32 as a user would write it. Both
+have the same network, optimiser and clipping. What the machine does meanwhile falls on all three alike.
+
+The columns: tokens scored a second; the whole training over the same updates of a bare loop, what validations take left
+out, sampling and checkpoints not; that ratio for the stretches between two interruptions, their median and the middle
+four fifths; and what an update takes longer than in the bare loop, on the whole and in the median stretch.
+"""
+
+import argparse
+import copy
+import json
+import os
+import pty
+import subprocess
+import sys
+import tempfile
+import threading
+from contextlib import nullcontext, suppress
+from pathlib import Path
+from statistics import median, quantiles
+from time import perf_counter
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback
+from runs import done_before, keep, machine
+from torch import nn
+from torch.nn import functional
+
+from lightseq.optim import build_optimizer
+
+STRETCH = 10
+"""Updates between two interruptions."""
+
+CLASSICAL = ("rnn", "gru", "lstm")
+OTHERS = ("mingru", "minlstm", "rglru", "mlstm")
+SIZES = {"small": (128, 1, 200), "large": (512, 2, 60)}
+"""Hidden size, layers, updates."""
+
+RECIPES = {
+    "dinos": [],
+    "dino_clades": [],
+    "shakespeare": [],
+    "abc": ["--trainer.max_steps", "800", "--sampling.every_n_steps", "400"],
+    "shakespeare_best": ["--trainer.max_steps", "100", "--sampling.every_n_steps", "100"],
+}
+"""Those that need no text of one's own, the long ones cut short."""
+
+
+class Beside(Callback):
+    """Runs the bare loops between the updates of a training, and adds up what each takes.
+
+    Args:
+        result: The file that is written.
+    """
+
+    def __init__(self, result: str) -> None:
+        self.result = result
+        self.batches: list[Any] = []
+        self.stretches: list[dict[str, float]] = []
+        self.began = self.fit = 0.0
+
+    def on_train_start(self, trainer, system):
+        half = str(trainer.precision) == "bf16-mixed"
+        if not half and str(trainer.precision) != "32-true":
+            raise SystemExit(f"no bare loop in {trainer.precision}")
+        clip = trainer.gradient_clip_val
+        self.loops = {"bare": Loop(system, half, clip)}
+        if half:
+            self.loops["fp32"] = Loop(system, False, clip)
+        self.began = perf_counter()
+
+    def on_train_batch_start(self, trainer, system, batch, batch_idx):
+        self.batches.append(batch)
+
+    def on_train_batch_end(self, trainer, system, outputs, batch, batch_idx):
+        if len(self.batches) < STRETCH:
+            return
+        self.fit += perf_counter() - self.began
+        tokens = sum(int((batch.targets >= 0).sum()) for batch in self.batches)
+        own = {"fit": self.fit, "tokens": tokens, "updates": len(self.batches)}
+        for name, loop in self.loops.items():
+            began = perf_counter()
+            loop.train(self.batches)
+            own[name] = perf_counter() - began
+        self.stretches.append(own)
+        self.batches.clear()
+        self.fit, self.began = 0.0, perf_counter()
+
+    def on_validation_start(self, trainer, system):
+        self.fit += perf_counter() - self.began
+
+    def on_validation_end(self, trainer, system):
+        self.began = perf_counter()
+
+    def on_train_end(self, trainer, system):
+        record = {"precision": str(trainer.precision), "stretches": self.stretches[1:]}  # the first warms up
+        Path(self.result).write_text(json.dumps(record))
+
+
+class Loop:
+    """A training as it is written by hand."""
+
+    def __init__(self, system, half: bool, clip: float | None) -> None:
+        self.model, self.half, self.clip, self.state = copy.deepcopy(system.model), half, clip, None
+        self.streams = system.vocabulary.boundary is None
+        name, rate, decay = system.optimizer_name, system.learning_rate, system.weight_decay
+        if name == "adamw":
+            self.optimizer: Any = torch.optim.AdamW(self.model.parameters(), lr=rate, weight_decay=decay)
+        else:
+            self.optimizer = build_optimizer(name, self.model, rate, decay, torch.bfloat16 if half else None)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda update: 1 / (1 + 1e-4 * update))
+
+    def train(self, batches) -> None:
+        self.model.train()
+        for batch in batches:
+            state = self.state and tuple(part.detach() for part in self.state)
+            with torch.autocast("cpu", torch.bfloat16) if self.half else nullcontext():
+                logits, state = self.model(batch.tokens, state)
+            self.state = state if self.streams else None
+            loss = functional.cross_entropy(logits.float().flatten(0, 1), batch.targets.flatten())
+            self.optimizer.zero_grad()
+            loss.backward()
+            if self.clip:
+                nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
+            self.optimizer.step()
+            self.schedule.step()
+
+
+def cases() -> dict[str, list[str]]:
+    """The words of each after ``lightseq fit``."""
+    found = {name: ["--config", name, *words] for name, words in RECIPES.items()}
+    for backbone in CLASSICAL + OTHERS:
+        for size, (hidden, layers, updates) in SIZES.items():
+            words = ["--config", "shakespeare", "--model.backbone", backbone, "--model.backbone_args", "null"]
+            words += ["--model.hidden_size", str(hidden), "--model.num_layers", str(layers)]
+            words += ["--model.optimizer", "adamw", "--model.learning_rate", "3e-3", "--trainer.limit_val_batches", "2"]
+            words += ["--trainer.max_steps", str(updates), "--sampling.every_n_steps", str(updates // 2)]
+            found[f"{backbone}-{size}"] = words
+    return found
+
+
+def measured(words: list[str]) -> dict[str, Any]:
+    """A case's training, in a process and a terminal of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        result = Path(folder, "beside.json")
+        here = ["--trainer.callbacks+=training.Beside", f"--trainer.callbacks.result={result}"]
+        command = [sys.executable, "-m", "lightseq", "fit", *words, *here]
+        paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+        ours, theirs = pty.openpty()
+        shown: list[bytes] = []
+        reader = threading.Thread(target=drain, args=(ours, shown))
+        reader.start()
+        done = subprocess.run(
+            command, cwd=folder, env={**os.environ, "PYTHONPATH": paths}, stdout=theirs, stderr=theirs, check=False
+        )
+        os.close(theirs)
+        reader.join()
+        os.close(ours)
+        if done.returncode:
+            raise SystemExit(b"".join(shown).decode(errors="replace"))
+        return dict(json.loads(result.read_text()))
+
+
+def drain(terminal: int, shown: list[bytes]) -> None:
+    """Read what a process writes to a terminal, until it closes it."""
+    with suppress(OSError):
+        while block := os.read(terminal, 65536):
+            shown.append(block)
+
+
+def line_of(name: str, entry: dict[str, Any]) -> str:
+    """A row of the table."""
+    stretches = entry["stretches"]
+    total = {key: sum(stretch[key] for stretch in stretches) for key in stretches[0]}
+    ratios = [stretch["bare"] / stretch["fit"] for stretch in stretches]
+    low, *_, high = quantiles(ratios, n=10)
+    added = [(stretch["fit"] - stretch["bare"]) / stretch["updates"] * 1e6 for stretch in stretches]
+    whole = (total["fit"] - total["bare"]) / total["updates"] * 1e6
+    fp32 = f"{total['fp32'] / total['fit']:.2f}" if "fp32" in total else f"{total['bare'] / total['fit']:.2f}"
+    return (
+        f"| `{name}` | {entry['precision']} | {total['tokens'] / total['fit']:,.0f} | "
+        f"{total['tokens'] / total['bare']:,.0f} | {total['bare'] / total['fit']:.3f} | {median(ratios):.3f} "
+        f"({low:.2f} to {high:.2f}) | {fp32} | {whole:+,.0f} | {median(added):+,.0f} |"
+    )
+
+
+def main() -> None:
+    known = cases()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(known)}; all of them")
+    parser.add_argument("--kept", type=Path, help="a file of what has been measured, gone on from")
+    chosen = parser.parse_args()
+    if unknown := set(chosen.cases) - set(known):
+        parser.error(f"no case is called {', '.join(sorted(unknown))}")
+    done = done_before(chosen.kept) if chosen.kept else {}
+    print(machine(), f"\n{torch.get_num_threads()} threads\n", flush=True)
+    columns = "case|precision|fit, tokens/s|bare loop|fit : bare|of stretches|fit : bare in fp32|added, µs|median"
+    print(f"| {' | '.join(columns.split('|'))} |\n{'|---' * 9}|", flush=True)
+    for name in chosen.cases or known:
+        if name not in done:
+            done[name] = measured(known[name])
+            if chosen.kept:
+                keep(chosen.kept, done, name, done[name])
+        print(line_of(name, done[name]), flush=True)
+
+
+if __name__ == "__main__":
+    main()
