@@ -6,8 +6,9 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from lightseq.model import build_model
-from lightseq.optim import ROUNDS, Muon, build_optimizer, orthogonal, share_of_rate
+from lightseq.backbones.recurrent import LSTM
+from lightseq.model import SequenceModel, build_model
+from lightseq.optim import ROUNDS, Muon, OptimizerName, build_optimizer, orthogonal, share_of_rate
 
 
 def weights_and_gradients(*shape: int, times: int = 5) -> tuple[nn.Parameter, list[torch.Tensor]]:
@@ -120,6 +121,29 @@ def test_every_weight_moves_and_vectors_do_not_decay(name: str, backbone: str) -
         if name == "muon" and group["matrices"]:
             assert group["matrices"] == {"lstm": 4, "gru": 3, "rnn": 1}[backbone]
             assert set(group["params"]) == {p for p in model.backbone.parameters() if p.dim() == 2}
+
+
+@pytest.mark.parametrize(("name", "reference"), [("adamw", torch.optim.AdamW), ("adam", torch.optim.Adam)])
+def test_one_kernel_moves_weights_as_many_do(name: OptimizerName, reference: type[torch.optim.AdamW]) -> None:
+    def model() -> SequenceModel:
+        torch.manual_seed(0)
+        return SequenceModel(LSTM(3, 5, 2), 7, 3, 7).double()
+
+    ours, theirs = model(), model()
+    optimizer = build_optimizer(name, ours, 0.1)
+    other = reference(theirs.parameters(), lr=0.1, weight_decay=0.0, foreach=False)
+    assert all(group["fused"] for group in optimizer.param_groups)
+    for update in range(5):
+        for mine, its in zip(ours.parameters(), theirs.parameters(), strict=True):
+            torch.manual_seed(update)
+            mine.grad, its.grad = torch.randn_like(mine), None
+            its.grad = mine.grad.clone()
+        optimizer.step()
+        other.step()
+    for mine, its in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert_close(mine, its, rtol=1e-12, atol=1e-12)
+    scaled = build_optimizer(name, ours, 0.1, fused=False)  # a scaler of losses refuses one kernel beside clipping
+    assert not any(group["fused"] for group in scaled.param_groups)
 
 
 def test_the_learning_rate_rises_and_falls() -> None:

@@ -173,13 +173,14 @@ def test_a_learned_initial_state_is_learned_wherever_a_row_begins() -> None:
     assert [torch.equal(*pair) for pair in itertools.pairwise(starts)] == [False, True, False]
 
 
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 @pytest.mark.parametrize(("algorithm", "value"), [("norm", 0.01), ("value", 0.001)])
-def test_gradients_are_clipped(algorithm: str, value: float) -> None:
+def test_gradients_are_clipped(algorithm: str, value: float, precision: str) -> None:
     data = SequenceData("dinos", batch_size=5)
     system = randomise(system_for(data, optimizer="sgd", learning_rate=1.0))
     before = [p.clone() for p in system.parameters()]
     settings = {"gradient_clip_val": value, "gradient_clip_algorithm": algorithm, "accumulate_grad_batches": 2}
-    trainer_of(max_steps=1, limit_val_batches=0, **settings).fit(system, data)
+    trainer_of(max_steps=1, limit_val_batches=0, precision=precision, **settings).fit(system, data)
     moved = [(new - old).detach() for new, old in zip(system.parameters(), before, strict=True)]
     size = torch.cat([m.flatten() for m in moved])
     assert_close(size.norm() if algorithm == "norm" else size.abs().max(), torch.tensor(value), rtol=1e-3, atol=0)

@@ -249,6 +249,8 @@ def test_lightnings_own_callbacks_and_loggers_go_beside_the_houses(run: Run, tin
         "--trainer.logger false --trainer.enable_checkpointing false",
         "--trainer.limit_val_batches 0",
         "--trainer.enable_progress_bar true",
+        "--trainer.profiler simple",
+        "--model.backbone_args null",
     ],
 )
 def test_lightnings_switches(run: Run, tiny: str, words: str) -> None:
