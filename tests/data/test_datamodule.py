@@ -1,4 +1,7 @@
+import tracemalloc
+
 import pytest
+import torch
 
 from lightseq.data import SequenceData
 
@@ -23,3 +26,26 @@ def test_every_epoch_of_a_training_stream_begins_elsewhere_by_the_seed(alphabet:
 
     assert set(begins(3)) == set(range(5))
     assert begins(3) == begins(3) != begins(4)
+
+
+def test_the_tokens_of_a_large_text_are_counted_in_blocks(alphabet: str) -> None:
+    data = stream(alphabet, dataset_args={"times": 200_000}, val_fraction=0.5, test_fraction=0.0)
+    assert len(data.parts["train"]) == 26 * 100_000
+    tracemalloc.start()
+    try:
+        assert data.token_counts == [100_000] * 26
+        assert (
+            tracemalloc.get_traced_memory()[1] < 10e6
+        )  # of a block, not of the whole: NumPy takes eight bytes a token
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_batch_goes_to_a_device_whole(alphabet: str) -> None:
+    data = stream(alphabet)
+    batch = next(iter(data.train_dataloader()))._replace(part=1)
+    assert data.transfer_batch_to_device(batch, torch.device("cpu"), 0) is batch
+    moved = data.transfer_batch_to_device(batch, torch.device("meta"), 0)
+    assert {tensor.device.type for tensor in moved[:3]} == {"meta"}
+    assert [tensor.shape for tensor in moved[:3]] == [tensor.shape for tensor in batch[:3]]
+    assert moved.part == 1
