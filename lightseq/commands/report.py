@@ -57,7 +57,10 @@ def describe(data: SequenceData, system: SequenceSystem, done: str) -> str:
 
 
 def _held_out_in_training(data: SequenceData) -> int:
-    """Documents to validate or test on with an equal one, or one of their group, to train on."""
+    """Documents to validate or test on with an equal one, or one of their group, to train on: of a dataset that says
+    itself which part they are in."""
+    if not data.store.splits.any():
+        return 0
     train, *held_out = (data.store.digests[data.parts[split]] for split in ("train", "val", "test"))
     return int(np.isin(np.concatenate(held_out), train).sum())
 

@@ -55,11 +55,16 @@ class Odd(NamedTuple):
     times: int
 
 
-def token_counts(store: Store) -> Array:
-    """(V,) How often each token stands in the whole corpus, boundaries not counted."""
-    counts = np.zeros(len(store.vocabulary), np.int64)
-    for begin in range(0, len(store.tokens), BLOCK):
-        counts += np.bincount(store.tokens[begin : begin + BLOCK], minlength=len(counts))
+def token_counts(tokens: Array, size: int) -> Array:
+    """(V,) How often each token stands in a corpus or a part of it, boundaries not counted.
+
+    Args:
+        tokens: (N,) ids.
+        size: V.
+    """
+    counts = np.zeros(size, np.int64)
+    for begin in range(0, len(tokens), BLOCK):  # NumPy makes 64-bit integers of them to count
+        counts += np.bincount(tokens[begin : begin + BLOCK], minlength=size)
     return counts
 
 

@@ -6,15 +6,16 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
+import torch
 
 from .. import registry
 from ..errors import UserError
-from ..types import NonNegativeInt, PluginArguments, PositiveInt, Probability
+from ..types import Batch, NonNegativeInt, PluginArguments, PositiveInt, Probability
 from ..vocabulary import Vocabulary
 from .batching import BatchSource, DocumentBatches, StreamBatches
 from .cache import locked
+from .characters import token_counts
 from .dataset import TextDataset, blamed
 from .loader import SequenceLoader
 from .splitting import Array, Deal, split_documents, split_stream
@@ -140,7 +141,7 @@ class SequenceData(pl.LightningDataModule):
         an empty prompt draws its first token so. None where documents start with a boundary. Linked to the model."""
         if self.dataset.layout == "documents":
             return None
-        counts = np.bincount(self.parts["train"][:COUNTED], minlength=len(self.vocabulary))
+        counts = token_counts(self.parts["train"][:COUNTED], len(self.vocabulary))
         return [int(count) for count in counts]
 
     def training_lanes(self, batches: int) -> int:
@@ -184,6 +185,13 @@ class SequenceData(pl.LightningDataModule):
     def predict_dataloader(self) -> SequenceLoader:
         """The test split."""
         return self.test_dataloader()[0]
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Lightning's own looks through whatever a batch may be made of; this one is known."""
+        if device.type == "cpu":
+            return batch
+        tokens, targets, reset = (tensor.to(device, non_blocking=True) for tensor in batch[:3])
+        return Batch(tokens, targets, reset, batch.part)
 
     def _evaluation(self, split: str) -> list[SequenceLoader]:
         if self.dataset.layout == "documents":

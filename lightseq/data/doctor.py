@@ -103,7 +103,7 @@ def examine(data: "SequenceData") -> Report:
         UserError: A dataset that cannot be trained on either.
     """
     store, parts, stream = data.store, data.parts, data.dataset.layout == "stream"
-    counts = token_counts(store)
+    counts = token_counts(store.tokens, len(store.vocabulary))
     own = None if stream else _documents(store, data)
     with blamed(data.dataset, data.dataset_name, "problems"):
         problems = iter(data.dataset.problems())

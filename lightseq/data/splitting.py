@@ -1,5 +1,6 @@
 """Which documents train, validate and test: decided before anything else is done with them."""
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -7,10 +8,13 @@ import numpy.typing as npt
 
 from ..errors import UserError
 from ..vocabulary import Vocabulary, shorten
+from .ngram import label_text
 from .store import SPLITS, Store
 
 Array = npt.NDArray[Any]
 TRAIN, VAL, TEST = (SPLITS.index(split) for split in ("train", "val", "test"))
+LABELLED = 1 << 16
+"""Documents whose labels are looked at together."""
 
 
 class Deal(NamedTuple):
@@ -47,16 +51,16 @@ def split_documents(store: Store, deal: Deal, name: str) -> dict[str, Array]:
     Raises:
         UserError: Too few distinct documents, or a label to be predicted that training never shows.
     """
-    _, first, group = np.unique(store.digests, return_index=True, return_inverse=True)
-    group = np.argsort(np.argsort(first))[group]  # numbered by first appearance, whatever their digests
-    side = np.zeros(len(first), np.uint8)
+    group = _groups(store.digests)
+    side = np.zeros(int(group.max()) + 1, np.uint8)
     for split in (TRAIN, VAL, TEST):  # where a group says several, those of it that say none are held out
         side[group[store.splits == split]] = split
     deal = deal.among(store)
     free = np.flatnonzero(side == 0)
     start, val, test = deal.cuts(len(free))
-    place = (np.argsort(np.random.default_rng(deal.seed).permutation(len(free))) - start) % max(1, len(free))
-    side[free] = np.where(place < val - start, VAL, np.where(place < test - start, TEST, TRAIN))
+    dealt = free[np.roll(np.random.default_rng(deal.seed).permutation(len(free)), -start)[: test - start]]
+    side[free] = TRAIN
+    side[dealt[: val - start]], side[dealt[val - start :]] = VAL, TEST
     sides = np.where(store.splits > 0, store.splits, side[group])
     kept = (sides == TRAIN) | (store.augmented == 0)
     parts = {split: np.flatnonzero((sides == SPLITS.index(split)) & kept) for split in SPLITS[1:]}
@@ -64,6 +68,23 @@ def split_documents(store: Store, deal: Deal, name: str) -> dict[str, Array]:
     if store.labels is not None:
         _require_labels(store, parts, store.labels, name)
     return parts
+
+
+def _groups(digests: Array) -> Array:
+    """(documents,) The number of each document's group, those of equal digests, by first appearance, whatever the
+    digests are. Nothing else in splitting many documents holds as much: 30 bytes of each, while they are sorted."""
+    count = len(digests)
+    order = np.argsort(digests, kind="stable").astype(np.min_scalar_type(count))
+    ordered, begins = digests[order], np.ones(count, bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=begins[1:])
+    del ordered
+    first = order[begins]
+    leads = np.zeros(count, bool)
+    leads[first] = True
+    numbers = (np.cumsum(leads, dtype=order.dtype) - order.dtype.type(1))[first]  # of the groups as they are ordered
+    group = np.empty_like(order)
+    group[order] = numbers[np.cumsum(begins, dtype=order.dtype) - order.dtype.type(1)]
+    return group
 
 
 def split_stream(store: Store, deal: Deal, name: str) -> dict[str, Array]:
@@ -111,17 +132,27 @@ def _require(sizes: dict[str, int], has: str, name: str) -> None:
 
 def _require_labels(store: Store, parts: dict[str, Array], labels: list[str], name: str) -> None:
     """A label that stands in no training document cannot be learnt."""
-    assert store.label_ids is not None
-    lengths = np.diff(store.offsets) if store.tagged else np.ones(len(store.digests), np.int64)
-    documents = np.repeat(np.arange(len(lengths)), lengths)
-    learnt = np.unique(store.label_ids[np.isin(documents, parts["train"])])
+    learnt = np.zeros(len(labels), bool)
+    for _, ids in _labels(store, parts["train"]):
+        learnt[ids] = True
     for split in ("val", "test"):
-        own = documents[~np.isin(store.label_ids, learnt) & np.isin(documents, parts[split])]
-        if len(own):
-            begin, end = store.offsets[own[0]], store.offsets[own[0] + 1]
-            at = np.flatnonzero((documents == own[0]) & ~np.isin(store.label_ids, learnt))[0]
-            text = shorten(Vocabulary(store.vocabulary).decode(store.tokens[begin:end]))
+        for documents, ids in _labels(store, parts[split]):
+            if learnt[ids].all():
+                continue
+            at = int(np.argmin(learnt[ids]))
+            lengths = store.offsets[documents + 1] - store.offsets[documents]
+            document = np.repeat(documents, lengths if store.tagged else 1)[at]
+            text = Vocabulary(store.vocabulary).decode(
+                store.tokens[store.offsets[document] : store.offsets[document + 1]]
+            )
             raise UserError(
-                f"dataset {name!r}: label {labels[store.label_ids[at]]!r} of {split} document {text!r} stands in no "
+                f"dataset {name!r}: label {labels[ids[at]]!r} of {split} document {shorten(text)!r} stands in no "
                 f"training document; leave it out, or say another data.split_seed"
             )
+
+
+def _labels(store: Store, documents: Array) -> Iterator[tuple[Array, Array]]:
+    """Some documents and all labels of theirs, document by document."""
+    for begin in range(0, len(documents), LABELLED):
+        some = documents[begin : begin + LABELLED]
+        yield some, label_text(store, some, limit=len(store.tokens) + len(some)).tokens

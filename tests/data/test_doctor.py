@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lightseq.data import SequenceData, characters, duplicates
-from lightseq.data.characters import odd_characters, odd_kind, token_counts
+from lightseq.data.characters import Odd, odd_characters, odd_kind, token_counts
 from lightseq.data.doctor import examine
 from lightseq.data.duplicates import (
     document_overlap,
@@ -21,6 +21,7 @@ from lightseq.data.duplicates import (
 )
 from lightseq.data.findings import headline, lines
 from lightseq.data.ngram import Yardsticks
+from lightseq.data.store import Store
 
 NAMES = Path(os.environ.get("LIGHTSEQ_DATA", "")) / "names.txt"
 Make = Callable[..., SequenceData]
@@ -69,6 +70,10 @@ def given(plugin: Callable[..., None]) -> Make:
 def words(n: int, length: int, seed: int = 0) -> list[str]:
     rng = random.Random(seed)
     return ["".join(rng.choices("abcdef", k=length)) for _ in range(n)]
+
+
+def odd_of(store: Store) -> list[Odd]:
+    return odd_characters(store, token_counts(store.tokens, len(store.vocabulary)))
 
 
 def section(data: SequenceData, name: str) -> list[str]:
@@ -176,15 +181,15 @@ def test_what_is_not_in_the_normal_form(given: Make, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(characters, "BLOCK", 3)
     texts = ["cafe\u0301", "e\u0301te\u0301", "\u025b\u0303", "\u00e9", "\u212b"]  # the tilde has no letter to join
     store = given(texts * 3).store
-    assert {odd.text: odd.times for odd in odd_characters(store, token_counts(store))} == {"e\u0301": 9, "\u212b": 3}
+    assert {odd.text: odd.times for odd in odd_of(store)} == {"e\u0301": 9, "\u212b": 3}
 
 
 def test_bytes_are_not_odd(given: Make) -> None:
     escaped = ["caf\udcc3\udca9", "abc", "b"]
     store = given(escaped).store
-    assert odd_characters(store, token_counts(store)) == []
+    assert odd_of(store) == []
     mixed = given([*escaped, "\u00e9"]).store
-    assert {odd.kind for odd in odd_characters(mixed, token_counts(mixed))} == {"lone surrogate"}
+    assert {odd.kind for odd in odd_of(mixed)} == {"lone surrogate"}
 
 
 def test_equal_texts(given: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,17 @@
-from collections.abc import Sequence
+import tracemalloc
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 from zlib import crc32
 
 import numpy as np
 import pytest
 
+from lightseq.data import splitting
 from lightseq.data.splitting import Deal, split_documents, split_stream
 from lightseq.data.store import SPLITS, Store
 from lightseq.errors import UserError
 
+T = TypeVar("T")
 DEAL = Deal(seed=0, val_fraction=0.1, test_fraction=0.1, fold=0)
 
 
@@ -27,6 +31,15 @@ def store_of(
 
 def names(n: int) -> list[str]:
     return ["".join("abcdefghij"[int(digit)] for digit in str(i)) for i in range(n)]
+
+
+def measured(call: Callable[[], T]) -> tuple[T, int]:
+    """What a call returns, and the bytes that it held at the most."""
+    tracemalloc.start()
+    try:
+        return call(), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def test_the_parts_are_all_and_apart() -> None:
@@ -111,6 +124,16 @@ def test_too_few_distinct_documents(texts: list[str]) -> None:
         split_documents(store_of(texts), DEAL, "given")
 
 
+def test_many_documents_take_little_memory_each() -> None:
+    digests = np.random.default_rng(0).integers(0, 1 << 62, n := 100_000)
+    store = store_of([""])._replace(
+        offsets=np.arange(n + 1), digests=digests, splits=np.zeros(n, np.uint8), augmented=np.zeros(n, np.uint8)
+    )
+    parts, peak = measured(lambda: split_documents(store, DEAL, "given"))
+    assert peak < 40 * n  # 29 when this was written; np.unique and the sorts of its answers take 58
+    assert sum(map(len, parts.values())) == n
+
+
 def test_a_stream_is_cut_by_position() -> None:
     store = store_of(["abcdefghij" * 10])
     parts = split_stream(store, DEAL, "given")
@@ -144,8 +167,10 @@ def test_a_stream_has_no_folds(splits: list[str] | None) -> None:
         split_stream(store_of(["abcd", "efgh"], splits), DEAL._replace(fold=1), "given")
 
 
+@pytest.mark.parametrize("block", [1, 1 << 16])
 @pytest.mark.parametrize("tagged", [True, False])
-def test_a_label_that_training_never_shows(tagged: bool) -> None:
+def test_a_label_that_training_never_shows(tagged: bool, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(splitting, "LABELLED", block)
     store = store_of(["ab", "ba", "abc", "cab"], ["train", "train", "val", "test"])
     ids = [0, 1, 0, 1, 0, 1, 1, 1, 2, 0] if tagged else [0, 1, 0, 2]
     store = store._replace(labels=["x", "y", "z"], label_ids=np.array(ids, np.int32), tagged=tagged)
@@ -153,6 +178,16 @@ def test_a_label_that_training_never_shows(tagged: bool) -> None:
         split_documents(store, DEAL, "given")
     assert store.label_ids is not None
     split_documents(store._replace(label_ids=store.label_ids % 2), DEAL, "given")
+
+
+def test_labels_are_looked_at_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(splitting, "LABELLED", 1000)
+    store, n = store_of(names(10_000)), 10_000
+    tokens, offsets = np.zeros(30 * n, np.uint8), np.arange(n + 1) * 30
+    ids = np.random.default_rng(0).integers(0, 3, 30 * n).astype(np.int32)
+    store = store._replace(labels=["x", "y", "z"], label_ids=ids, tagged=True, tokens=tokens, offsets=offsets)
+    _, peak = measured(lambda: split_documents(store, DEAL, "given"))
+    assert peak < 8 * len(tokens)  # less than the document of each token
 
 
 def test_a_stream_without_anything_to_predict() -> None:
