@@ -1,6 +1,6 @@
 """The network: embedding -> backbone -> head. It knows no Lightning, so a checkpoint can be sampled without it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from . import registry
 from .backbones import Backbone, detach, reset_rows
-from .backbones.base import Stepper
+from .backbones.base import Run, Stepper
 from .errors import UserError
 from .types import Batch, State
 
@@ -79,17 +79,48 @@ class SequenceModel(nn.Module):
             return initial
         return reset_rows(detach(state), initial, batch.reset)
 
-    @torch.no_grad()
     def stepper(self) -> Stepper:
-        """(ids (B,), state) -> (logits (B, output_size), state), for the sampler: weights prepared once."""
-        advance = self.backbone.stepper(self.embed(torch.arange(self.vocabulary_size, device=self.head.weight.device)))
-        bias, weight = self.head.bias.detach(), self.head.weight.detach().T.contiguous()
+        """(ids (B,), state) -> (logits (B, output_size), state), without gradients: weights prepared once."""
+        advance, head = self.backbone.stepper(self._rows()), self._head()
 
         def step(ids: Tensor, state: State) -> tuple[Tensor, State]:
             y, state = advance(ids, state)
-            return torch.addmm(bias, y, weight), state
+            return head(y), state
 
         return step
+
+    def runner(self) -> Callable[[State], Run]:
+        """What begins a ``Run`` that gives logits (B, output_size), at a state: for the sampler."""
+        begin, head = self.backbone.runner(self._rows()), self._head()
+        return lambda state: Headed(begin(state), head)
+
+    @torch.no_grad()
+    def _rows(self) -> Tensor:
+        """(V, D) what the backbone reads of each token."""
+        return self.embed(torch.arange(self.vocabulary_size, device=self.head.weight.device))
+
+    def _head(self) -> Callable[[Tensor], Tensor]:
+        bias, weight = self.head.bias.detach(), self.head.weight.detach().T.contiguous()
+        return lambda y: torch.addmm(bias, y, weight)
+
+
+class Headed:
+    """The ``Run`` of a backbone with the head after it.
+
+    Args:
+        run: The backbone's.
+        head: y (B, H) -> logits.
+    """
+
+    def __init__(self, run: Run, head: Callable[[Tensor], Tensor]) -> None:
+        self._run, self._head = run, head
+
+    def __call__(self, ids: Tensor) -> Tensor:
+        return self._head(self._run(ids))
+
+    @property
+    def state(self) -> State:
+        return self._run.state
 
 
 def build_model(

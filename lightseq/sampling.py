@@ -1,13 +1,14 @@
 """Text from a model: every prompt at every temperature in one batch, one time step at a time."""
 
 import itertools
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
 from .constraint import Constraint
+from .drawing import Drawer
 from .errors import UserError
 from .model import SequenceModel
 from .types import Grammar
@@ -15,6 +16,10 @@ from .vocabulary import Vocabulary
 
 LOOK_EVERY, LOOK_EVERY_ON_CPU = 32, 8
 """Time steps between two looks at which rows have ended, and whether to go on: a look waits for the device."""
+
+Watch: TypeAlias = Callable[[list[list[int]]], None]
+"""Given for every row of ``generate`` the ids that follow those of the call before: at first its prompt's, then what it
+drew, a boundary that ends it too, and none after that or beyond its ``length``."""
 
 
 class Sample(NamedTuple):
@@ -33,6 +38,40 @@ class Sample(NamedTuple):
     that were allowed."""
 
 
+class Texts:
+    """What every row has so far.
+
+    Args:
+        fed: The ids that each row is fed before it draws.
+        length: Draws of a row at the most.
+        stop: The token that begins and ends a text; None of a stream.
+    """
+
+    def __init__(self, fed: Sequence[Sequence[int]], length: int, stop: int | None) -> None:
+        self._spans, self._stop, self._time = [(len(ids), len(ids) + length) for ids in fed], stop, 1
+        self.ids = [list(ids if stop is None else ids[1:]) for ids in fed]
+        self.ended = [False] * len(fed)
+        self.end = max(end for _, end in self._spans) - 1
+        """The last time step that there may be."""
+
+    def extend(self, block: Sequence[Sequence[int]]) -> list[list[int]]:
+        """Add what every row drew in some time steps; gives what is new, row by row: nothing after an end."""
+        fresh = []
+        for row, (begin, end) in enumerate(self._spans):
+            new = [] if self.ended[row] else list(block[row][max(0, begin - self._time) : max(0, end - self._time)])
+            if self._stop is not None and self._stop in new:
+                new = new[: new.index(self._stop) + 1]
+                self.ended[row] = True
+            self.ids[row] += new
+            fresh.append(new)
+        self._time += len(block[0])
+        return fresh
+
+    def going(self) -> list[int]:
+        """The rows that draw on."""
+        return [row for row, (_, end) in enumerate(self._spans) if not self.ended[row] and self._time < end]
+
+
 @torch.no_grad()
 def generate(
     model: SequenceModel,
@@ -48,6 +87,7 @@ def generate(
     token_counts: Sequence[int] | None = None,
     grammar: Grammar | None = None,
     until: Callable[[], bool] | None = None,
+    watch: Watch | None = None,
 ) -> list[Sample]:
     """Continue each prompt ``n`` times at each temperature.
 
@@ -68,6 +108,7 @@ def generate(
         token_counts: (V,) How often each token stands in the training text; None is evenly.
         grammar: What a text may be: what it does not allow is not drawn, and each text ends within ``length``.
         until: Asked every few time steps whether to end the drawing; each text then has what it has.
+        watch: Told every few time steps, and at the end, what came of each row since.
 
     Returns:
         Prompt by prompt, within it temperature by temperature, within it ``n`` samples.
@@ -76,9 +117,7 @@ def generate(
         UserError: A prompt with a token the model does not know, a number out of its range, or no text that the
             grammar allows.
     """
-    _check(temperatures, n, length, top_k, top_p)
-    if not 0 <= seed < 1 << 63:
-        raise UserError(f"a seed is between 0 and 2**63 - 1, not {seed}")
+    _check(temperatures, n, length, top_k, top_p, seed)
     rows = list(itertools.product(prompts, temperatures, range(n)))
     device = model.head.weight.device
     generator = torch.Generator(device).manual_seed(seed)
@@ -86,41 +125,41 @@ def generate(
     heat = heat.clamp(max=torch.finfo(heat.dtype).max)  # -inf over an infinite one is no number, and would be drawn
     fed = _start(vocabulary, [row[0] for row in rows], token_counts, generator, device)
     constraint = None if grammar is None else Constraint(grammar, vocabulary, fed, length, device)
+    texts = Texts(fed, length, vocabulary.boundary)
+    every = LOOK_EVERY_ON_CPU if device.type == "cpu" else LOOK_EVERY
+    blocks = _blocks(model, fed, texts, Drawer(heat, top_k, top_p, generator, every), constraint, every)
+    _follow(model, blocks, texts, watch, until)
+    forgone = [0.0] * len(rows) if constraint is None else constraint.forgone.tolist()
+    outcomes = zip(rows, texts.ids, texts.ended, forgone, strict=True)
+    return [Sample(*row, vocabulary.decode(ids), ended, nats) for row, ids, ended, nats in outcomes]
+
+
+def _follow(
+    model: SequenceModel,
+    blocks: Iterator[list[list[int]]],
+    texts: Texts,
+    watch: Watch | None,
+    until: Callable[[], bool] | None,
+) -> None:
+    """Take the blocks into the texts, the model in eval mode, until there are none or it is enough."""
     was_training = model.training
     model.eval()
     try:
-        drawn = _loop(model, fed, heat, vocabulary.boundary, length, top_k, top_p, generator, constraint, until)
+        if watch is not None:
+            watch([list(ids) for ids in texts.ids])
+        for block in blocks:
+            fresh = texts.extend(block)
+            if watch is not None:
+                watch(fresh)
+            if until is not None and texts.going() and until():
+                return
     finally:
         model.train(was_training)
-    forgone = [0.0] * len(rows) if constraint is None else constraint.forgone.tolist()
-    return [_sample(vocabulary, *each) for each in zip(rows, drawn, forgone, strict=True)]
 
 
-def draw(logits: Tensor, heat: Tensor, top_k: int | None, top_p: float | None, generator: torch.Generator) -> Tensor:
-    """One token a row, (B, V) -> (B,), by the Gumbel-max trick: argmax(logits / T + noise) is a draw from softmax.
-
-    Args:
-        logits: (B, V).
-        heat: (B, 1) temperatures; 0 takes the likeliest token.
-        top_k: As ``generate``.
-        top_p: As ``generate``.
-        generator: On the logits' device.
-    """
-    noise = -torch.empty_like(logits).exponential_(generator=generator).log()
-    cold = heat == 0
-    scaled = logits / heat.masked_fill(cold, 1.0)
-    if top_k is not None and top_k < logits.shape[1]:
-        least = scaled.topk(top_k, dim=1).values[:, -1:]
-        scaled = scaled.masked_fill(scaled < least, -torch.inf)
-    if top_p is not None:
-        ordered, places = scaled.sort(dim=1, descending=True)
-        before = ordered.softmax(1).cumsum(1).roll(1, 1)
-        before[:, 0] = 0.0  # the likeliest token always stays
-        scaled = scaled.scatter(1, places, ordered.masked_fill(before >= top_p, -torch.inf))
-    return (scaled + noise.masked_fill(cold, 0.0)).argmax(1)
-
-
-def _check(temperatures: Sequence[float], n: int, length: int, top_k: int | None, top_p: float | None) -> None:
+def _check(
+    temperatures: Sequence[float], n: int, length: int, top_k: int | None, top_p: float | None, seed: int
+) -> None:
     for temperature in temperatures:
         if not 0 <= temperature < float("inf"):
             raise UserError(f"a temperature is 0 (greedy) or more, not {temperature:g}")
@@ -129,6 +168,8 @@ def _check(temperatures: Sequence[float], n: int, length: int, top_k: int | None
             raise UserError(f"{name} is at least 1, not {value}")
     if top_p is not None and not 0 < top_p <= 1:
         raise UserError(f"top_p is above 0 and at most 1, not {top_p:g}")
+    if not 0 <= seed < 1 << 63:
+        raise UserError(f"a seed is between 0 and 2**63 - 1, not {seed}")
 
 
 def _start(
@@ -147,58 +188,40 @@ def _start(
     return [ids or [token] for ids, token in zip(encoded, first, strict=True)]
 
 
-def _loop(
+def _blocks(
     model: SequenceModel,
     fed: list[list[int]],
-    heat: Tensor,
-    stop: int | None,
-    length: int,
-    top_k: int | None,
-    top_p: float | None,
-    generator: torch.Generator,
+    texts: Texts,
+    drawer: Drawer,
     constraint: Constraint | None,
-    until: Callable[[], bool] | None,
-) -> list[list[int]]:
-    """Every row's own tokens followed by what it drew, a row that has ended repeating the stop token."""
-    device = heat.device
+    every: int,
+) -> Iterator[list[list[int]]]:
+    """Every row's next ids, of ``every`` time steps at once, until no text goes on: its own, then what it draws."""
+    device = model.head.weight.device
     lengths = torch.tensor([len(ids) for ids in fed], device=device)
     longest = int(lengths.max())
     prompt = torch.tensor([ids + [0] * (longest - len(ids)) for ids in fed], device=device)
-    step, state = model.stepper(), model.initial_state(len(fed))
-    ids, ended = prompt[:, 0], torch.zeros(len(fed), dtype=torch.bool, device=device)
-    logits = torch.empty(0)
-    columns, going = [ids], torch.arange(len(fed), device=device)
-    every = LOOK_EVERY_ON_CPU if device.type == "cpu" else LOOK_EVERY
-    for t in range(1, longest + length):
-        fresh, state = step(ids[going], state)
-        logits = fresh if len(going) == len(fed) else logits.index_copy(0, going, fresh)
-        allowed = logits if constraint is None else constraint.limit(logits, t)
-        ids = draw(allowed, heat, top_k, top_p, generator)  # for all rows: what one draws is not another's to say
-        if stop is not None:
-            ids = ids.masked_fill(ended, stop)
+    begin = model.runner()
+    run = begin(model.initial_state(len(fed)))
+    ids, logits, columns = prompt[:, 0], torch.empty(0), list[Tensor]()
+    going, places = list(range(len(fed))), None  # places: the same on the device, once some are left out
+    for t in itertools.count(1):
+        logits = run(ids) if places is None else logits.index_copy(0, places, run(ids.index_select(0, places)))
+        # for all rows: what one draws is not another's to say
+        ids = drawer(logits if constraint is None else constraint.limit(logits, t))
         if t < longest:
             ids = torch.where(t < lengths, prompt[:, t], ids)
         if constraint is not None:
             constraint.follow(ids, t)
         columns.append(ids)
-        if stop is not None:
-            ended |= (ids == stop) & (t >= lengths)
-        if t % every:
+        if t % every and t < texts.end:
             continue
-        if stop is not None:
-            left = (~ended[going]).nonzero().squeeze(1)
-            if not len(left):
-                break
-            if 2 * len(left) <= len(going):  # the network runs on for those alone
-                going, state = going[left], tuple(part[:, left] for part in state)
-        if until is not None and until():
-            break
-    drawn = torch.stack(columns, 1).tolist()
-    return [[*own, *row[len(own) : len(own) + length]] for row, own in zip(drawn, fed, strict=True)]
-
-
-def _sample(vocabulary: Vocabulary, row: tuple[str, float, int], ids: list[int], forgone: float) -> Sample:
-    """Cut at the first stop token after the one that starts the document."""
-    stop = vocabulary.boundary
-    end = ids.index(stop, 1) if stop is not None and stop in ids[1:] else None
-    return Sample(*row, text=vocabulary.decode(ids[:end]), ended=end is not None, forgone=forgone)
+        yield torch.stack(columns, 1).tolist()
+        columns, left = [], set(texts.going())
+        if not left:
+            return
+        if 2 * len(left) <= len(going):  # the network runs on for those alone
+            kept = torch.tensor([place for place, row in enumerate(going) if row in left], device=device)
+            run = begin(tuple(part.index_select(1, kept) for part in run.state))
+            going = [row for row in going if row in left]
+            places = torch.tensor(going, device=device)

@@ -1,12 +1,16 @@
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
 from torch.testing import assert_close
 
-from lightseq.backbones.base import Stepper
+from lightseq.backbones.base import Steps
+from lightseq.drawing import Drawer, draw
 from lightseq.errors import UserError
 from lightseq.model import SequenceModel, build_model
-from lightseq.sampling import LOOK_EVERY_ON_CPU, Sample, draw, generate
+from lightseq.sampling import LOOK_EVERY_ON_CPU, Sample, generate
 from lightseq.types import State
 from lightseq.vocabulary import Vocabulary
 
@@ -104,13 +108,13 @@ def test_a_row_that_ends_where_the_loop_looks_has_ended(steps: int) -> None:
         def initial_state(self, rows: int) -> State:
             return (torch.zeros(1, rows, 1),)
 
-        def stepper(self) -> Stepper:
+        def runner(self) -> Callable[[State], Steps]:
             def step(ids: torch.Tensor, state: State) -> tuple[torch.Tensor, State]:
                 logits = torch.zeros(len(ids), 7)
                 logits[:, 0 if state[0][0, 0, 0] == steps - 1 else 1] = 9.0
                 return logits, (state[0] + 1,)
 
-            return step
+            return partial(Steps, step)
 
     (sample,) = generate(Counts(), TOKENS, [""], [0.0], length=200)
     assert (len(sample.text), sample.ended) == (steps - 1, True)
@@ -209,3 +213,51 @@ def test_numbers_out_of_their_range(wrong: dict[str, object], message: str) -> N
     settings = {"prompts": [""], "temperatures": [1.0], **wrong}
     with pytest.raises(UserError, match=message):
         generate(model_of(TOKENS), TOKENS, **settings)
+
+
+def test_noise_taken_for_many_steps_is_that_of_one_by_one() -> None:
+    heat, logits = torch.tensor([[0.5], [0.0], [2.0]]), torch.randn(20, 3, 7)
+    alone = torch.Generator().manual_seed(3)
+    expected = [draw(step, heat, None, None, alone) for step in logits]
+    for ahead in (1, 8, 10**9):
+        drawer = Drawer(heat, None, None, torch.Generator().manual_seed(3), ahead)
+        assert all(map(torch.equal, expected, map(drawer, logits)))
+    assert torch.equal(torch.stack(expected)[:, 1], logits[:, 1].argmax(1))
+    nothing_left_out = Drawer(heat, 7, 1.0, torch.Generator().manual_seed(3), 8)
+    assert all(map(torch.equal, expected, map(nothing_left_out, logits)))
+
+
+def test_draws_of_many_time_steps_are_independent_draws_from_the_softmax() -> None:
+    logits, heat, steps = torch.tensor([[0.0, 1.0, -1.0], [2.0, 0.0, 0.0]]), torch.tensor([[0.7], [1.5]]), 20_000
+    drawer = Drawer(heat, None, None, torch.Generator().manual_seed(0), 8)
+    ids = torch.stack([drawer(logits) for _ in range(steps)])
+    shares = (logits / heat).softmax(1)
+    pairs = ids[::2] * 3 + ids[1::2]  # none of them overlap: such as do are no chi-square
+    for row in range(2):
+        expected = torch.outer(shares[row], shares[row]).flatten() * steps / 2
+        square = ((pairs[:, row].bincount(minlength=9) - expected).square() / expected).sum()
+        assert square < 26.1  # eight degrees of freedom: one in a thousand
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_logits_of_any_precision_are_drawn_from(dtype: torch.dtype) -> None:
+    logits = torch.tensor([0.0, 1.0, 2.0, -1.0], dtype=dtype)
+    drawer = Drawer(torch.full((60_000, 1), 0.8), None, None, torch.Generator().manual_seed(0), 8)
+    shares = drawer(logits.expand(60_000, 4)).bincount(minlength=4) / 60_000
+    assert_close(shares, (logits.float() / 0.8).softmax(0), atol=0.012, rtol=0)
+
+
+@pytest.mark.parametrize("vocabulary", [TOKENS, STREAM])
+def test_what_is_watched_is_the_texts_in_pieces(vocabulary: Vocabulary) -> None:
+    model, seen = model_of(vocabulary), []
+    prompts = ["a", "abc" * 7]
+    plain = generate(model, vocabulary, prompts, [0.5, 1.0], n=6, length=30)
+    samples = generate(model, vocabulary, prompts, [0.5, 1.0], n=6, length=30, watch=seen.append)
+    assert samples == plain
+    assert len(seen) > 4
+    texts = [[index for piece in seen for index in piece[row]] for row in range(len(samples))]
+    for sample, ids in zip(samples, texts, strict=True):
+        assert vocabulary.decode(ids) == sample.text
+        assert (vocabulary.boundary in ids) == sample.ended
+        assert not sample.ended or ids.index(vocabulary.boundary) == len(ids) - 1
+        assert sample.ended or len(sample.text) == len(sample.prompt) + 30

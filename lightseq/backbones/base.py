@@ -2,7 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TypeAlias
+from functools import partial
+from typing import Protocol, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,46 @@ from ..types import State
 
 Stepper: TypeAlias = Callable[[Tensor, State], tuple[Tensor, State]]
 """``(ids (B,), state) -> (y (B, output_size), state)``: one time step of the sampler, without gradients."""
+
+
+class Run(Protocol):
+    """A text's way through the network, without gradients: what it carries is its own, and may be overwritten."""
+
+    def __call__(self, ids: Tensor) -> Tensor:
+        """The next time step: (B,) -> y (B, output_size), which may be overwritten by the one after."""
+
+    @property
+    def state(self) -> State:
+        """Where it is, in tensors that no later time step writes into."""
+
+
+class Steps:
+    """The ``Run`` of a stepper.
+
+    Args:
+        step: The stepper.
+        state: Where it begins.
+    """
+
+    def __init__(self, step: Stepper, state: State) -> None:
+        self.step, self.state = step, state
+
+    def __call__(self, ids: Tensor) -> Tensor:
+        y, self.state = self.step(ids, self.state)
+        return y
+
+
+def without_gradients(step: Stepper) -> Stepper:
+    """The same, without gradients whoever calls it. To enter ``torch.no_grad`` at every time step would cost as much as
+    one of its products."""
+
+    def stepped(ids: Tensor, state: State) -> tuple[Tensor, State]:
+        if not torch.is_grad_enabled():
+            return step(ids, state)
+        with torch.no_grad():
+            return step(ids, state)
+
+    return stepped
 
 
 class Backbone(nn.Module, ABC):
@@ -58,18 +99,28 @@ class Backbone(nn.Module, ABC):
         return y.squeeze(1), state
 
     def stepper(self, embedding: Tensor) -> Stepper:
-        """A function for the sampler, its weights prepared once.
+        """A function for the sampler, its weights prepared once. What it returns is new: it writes into nothing that
+        it was given, nor into what it returned before.
 
         Args:
             embedding: (V, D), the row of each token.
         """
         weights = embedding.detach()
 
+        @without_gradients
         def advance(ids: Tensor, state: State) -> tuple[Tensor, State]:
-            with torch.no_grad():
-                return self.step(weights[ids], state)
+            return self.step(weights.index_select(0, ids), state)
 
         return advance
+
+    def runner(self, embedding: Tensor) -> Callable[[State], Run]:
+        """What begins a ``Run`` at a state, its weights prepared once: for the sampler, under ``torch.no_grad``. A
+        network that may write into its own memory is faster than its ``stepper``, which this is otherwise.
+
+        Args:
+            embedding: (V, D), the row of each token.
+        """
+        return partial(Steps, self.stepper(embedding))
 
     def trace(self, x: Tensor, state: State | None = None) -> dict[str, Tensor]:
         """Named internals (gates, candidates, cell values), each (B, T, ...), for the inspector. Default: none."""

@@ -6,16 +6,18 @@ weights folded into a table a token) and ``trace`` (what the inspector shows).
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from ..types import PositiveInt, Probability, State
-from .base import Backbone, Stepper
+from .base import Backbone, Run, Stepper, without_gradients
 from .cells import Cell, Internals, gru_cell, lstm_cell, relu_cell, tanh_cell
 from .dropout import drop_values, run_dropped
+from .stepping import LayersRun, Prepare, prepare_gru, prepare_lstm, prepare_relu, prepare_tanh
 
 
 class Recurrent(Backbone):
@@ -39,6 +41,8 @@ class Recurrent(Backbone):
     """
 
     cell: Cell
+    prepare: Prepare
+    """The sampler's form of the cell."""
     parts: int
     """How many tensors the state has."""
     layers: Sequence[nn.RNNBase]
@@ -106,24 +110,21 @@ class Recurrent(Backbone):
         return self._step(x, state)[:2]
 
     def stepper(self, embedding: Tensor) -> Stepper:
-        """The first layer's input product is a row of a (V, GH) table; the other weights are kept transposed."""
-        layers = [[weight.detach() for weight in layer.all_weights[0]] for layer in self.layers]
-        table = torch.addmm(layers[0][2], embedding.detach(), layers[0][0].T)
-        inputs = [(b_input, w_input.T.contiguous()) for w_input, _, b_input, _ in layers[1:]]
-        hiddens = [(b_hidden, w_hidden.T.contiguous()) for _, w_hidden, _, b_hidden in layers]
+        begin = self.runner(embedding)
 
-        @torch.no_grad()
         def advance(ids: Tensor, state: State) -> tuple[Tensor, State]:
-            x, states = ids, []
-            for number, (bias, weight) in enumerate(hiddens):
-                from_input = torch.addmm(inputs[number - 1][0], x, inputs[number - 1][1]) if number else table[ids]
-                own = tuple(part[number] for part in state)
-                own, _ = self.cell(from_input, torch.addmm(bias, own[0], weight), own)
-                x = self._give(number, x, own[0])
-                states.append(own)
-            return x, tuple(torch.stack(parts) for parts in zip(*states, strict=True))
+            run = begin(state)
+            return run(ids), run.state
 
-        return advance
+        return without_gradients(advance)
+
+    @torch.no_grad()
+    def runner(self, embedding: Tensor) -> Callable[[State], Run]:
+        """The first layer's input product is a row of a (V, GH) table; ``stepping.py`` has the rest."""
+        layers = [self.prepare([weight.detach() for weight in layer.all_weights[0]]) for layer in self.layers]
+        table = torch.addmm(layers[0].bias, embedding.detach(), layers[0].w_input)
+        normed = any(isinstance(norm, nn.LayerNorm) for norm in self.norms)
+        return partial(LayersRun, table, layers, self._give if normed or self.residual else None)
 
     def trace(self, x: Tensor, state: State | None = None) -> dict[str, Tensor]:
         """What the cell's equations name, each (B, T, L, H); ``hidden`` is as it is carried, before any norm."""
@@ -192,7 +193,7 @@ class RNN(Recurrent):
         initial_state: Literal["zero", "learned"] = "zero",
     ) -> None:
         self.activation = activation  # first, for the layers are made of it
-        self.cell = tanh_cell if activation == "tanh" else relu_cell
+        self.cell, self.prepare = (tanh_cell, prepare_tanh) if activation == "tanh" else (relu_cell, prepare_relu)
         super().__init__(
             input_size,
             hidden_size,
@@ -219,7 +220,7 @@ class GRU(Recurrent):
     """
 
     parts, gates = 1, 3
-    cell = staticmethod(gru_cell)
+    cell, prepare = staticmethod(gru_cell), staticmethod(prepare_gru)
 
     def make_layer(self, input_size: int) -> nn.RNNBase:
         return nn.GRU(input_size, self.output_size, batch_first=True)
@@ -234,7 +235,7 @@ class LSTM(Recurrent):
     """
 
     parts, gates = 2, 4
-    cell = staticmethod(lstm_cell)
+    cell, prepare = staticmethod(lstm_cell), staticmethod(prepare_lstm)
 
     def make_layer(self, input_size: int) -> nn.RNNBase:
         return nn.LSTM(input_size, self.output_size, batch_first=True)

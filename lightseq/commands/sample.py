@@ -1,4 +1,5 @@
-"""``lightseq sample``: text from a run or a checkpoint, alone on standard output so that it pipes."""
+"""``lightseq sample``: text from a run or a checkpoint, alone on standard output so that it pipes. On a terminal it
+streams: a text is printed while it is drawn."""
 
 import sys
 from argparse import ArgumentTypeError, Namespace
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from ..data import SequenceData
     from ..sampling import Sample
     from ..types import Grammar
+    from ..vocabulary import Vocabulary
     from .novel import Draw
 
 LENGTH_OF = {False: 512, True: 1024}
@@ -60,8 +62,12 @@ def run(verb: str, words: Sequence[str]) -> int:
         token_counts=trained.token_counts,
         grammar=grammar,
     )
-    samples, notes = _samples(arguments, draw, data)
-    _print(samples, len(arguments.prompt) * len(arguments.temperature) > 1)
+    notes = list[str]()
+    if sys.stdout.isatty() and not arguments.novel and grammar is None:
+        samples = _streamed(arguments, draw, trained.vocabulary)
+    else:
+        samples, notes = _samples(arguments, draw, data)
+        show(samples, len(arguments.prompt) * len(arguments.temperature) > 1)
     if grammar is not None and samples:
         notes.append(_cost(samples))
     if arguments.save is not None:
@@ -112,13 +118,28 @@ def _samples(arguments: Namespace, draw: "Draw", data: "SequenceData | None") ->
     return [sample for each in found for sample in each.samples], notes
 
 
-def _print(samples: Sequence["Sample"], several: bool) -> None:
+def _streamed(arguments: Namespace, draw: "Draw", vocabulary: "Vocabulary") -> list["Sample"]:
+    """The samples, printed while they are drawn."""
+    from .streaming import Growing
+
+    growing = Growing(vocabulary, arguments.prompt, arguments.temperature, arguments.n)
+    try:
+        samples = draw(arguments.prompt, arguments.temperature, n=arguments.n, seed=arguments.seed, watch=growing.watch)
+        growing.finish(samples)
+    except KeyboardInterrupt:
+        growing.interrupt()
+        raise
+    return samples
+
+
+def show(samples: Sequence["Sample"], several: bool) -> None:
     """A line a sample; a blank line after each where any has several."""
+    from .streaming import head
+
     end = "\n\n" if any("\n" in sample.text for sample in samples) else "\n"
     for sample in samples:
         if several and sample.number == 0:
-            sys.stdout.flush()
-            print(f"# T={sample.temperature:.2f} {sample.prompt!r}", file=sys.stderr, flush=True)
+            head(sample.prompt, sample.temperature)
         print(sample.text, end=end)
     sys.stdout.flush()
 

@@ -1,0 +1,151 @@
+"""The classical networks one time step after the other, as the sampler takes them: what ``cells.py`` says, in as few
+operations as may be. At one row an operation costs more than the numbers in it.
+
+All is written into memory that is there from the beginning, weights are transposed and contiguous, and products that
+are added are one product.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+
+from ..types import State
+
+Bind: TypeAlias = Callable[[Tensor, State], Callable[[], None]]
+"""(room for ``bias`` + x ``w_input`` (B, GH), one layer's state, each (B, H)) -> what overwrites both, the state with
+that of the next time step."""
+
+
+class Layer(NamedTuple):
+    """A layer prepared."""
+
+    w_input: Tensor
+    """(D, GH)."""
+    bias: Tensor
+    """(GH,)."""
+    bind: Bind
+
+
+Prepare: TypeAlias = Callable[[Sequence[Tensor]], Layer]
+"""A layer's weights in torch's order, W_i (GH, D), W_h (GH, H), b_i (GH,), b_h (GH,) -> the layer prepared."""
+
+Give: TypeAlias = Callable[[int, Tensor, Tensor], Tensor]
+"""(a layer's number, what it reads, its hidden state) -> what it gives to the one above."""
+
+
+class LayersRun:
+    """A ``Run`` of layers.
+
+    Args:
+        table: (V, GH) the first layer's ``bias`` + x ``w_input`` of each token.
+        layers: From the first on.
+        give: None gives the hidden state.
+        state: Where it begins, each (L, B, H).
+    """
+
+    def __init__(self, table: Tensor, layers: Sequence[Layer], give: Give | None, state: State) -> None:
+        self._table, self._give = table, give
+        parts = [part.detach().clone(memory_format=torch.contiguous_format).unbind() for part in state]
+        self._own = list(zip(*parts, strict=True))
+        rooms = [table.new_empty(state[0].shape[1], table.shape[1]) for _ in layers]
+        updates = [layer.bind(room, own) for layer, room, own in zip(layers, rooms, self._own, strict=True)]
+        self._steps = list(zip(layers, rooms, self._own, updates, strict=True))
+
+    def __call__(self, ids: Tensor) -> Tensor:
+        x = ids
+        for number, (layer, room, own, update) in enumerate(self._steps):
+            if number:
+                torch.addmm(layer.bias, x, layer.w_input, out=room)
+            else:
+                torch.index_select(self._table, 0, ids, out=room)
+            update()
+            x = own[0] if self._give is None else self._give(number, x, own[0])
+        return x
+
+    @property
+    def state(self) -> State:
+        return tuple(torch.stack(parts) for parts in zip(*self._own, strict=True))
+
+
+def prepare_tanh(weights: Sequence[Tensor]) -> Layer:
+    """``tanh_cell``."""
+    w_input, w_hidden, b_input, b_hidden = weights
+    recurrent = w_hidden.T.contiguous()
+
+    def bind(total: Tensor, state: State) -> Callable[[], None]:
+        (hidden,) = state
+
+        def update() -> None:
+            torch.tanh(total.addmm_(hidden, recurrent), out=hidden)
+
+        return update
+
+    return Layer(w_input.T.contiguous(), b_input + b_hidden, bind)
+
+
+def prepare_relu(weights: Sequence[Tensor]) -> Layer:
+    """``relu_cell``."""
+    w_input, w_hidden, b_input, b_hidden = weights
+    recurrent = w_hidden.T.contiguous()
+
+    def bind(total: Tensor, state: State) -> Callable[[], None]:
+        (hidden,) = state
+
+        def update() -> None:
+            torch.clamp_min(total.addmm_(hidden, recurrent), 0.0, out=hidden)
+
+        return update
+
+    return Layer(w_input.T.contiguous(), b_input + b_hidden, bind)
+
+
+def prepare_gru(weights: Sequence[Tensor]) -> Layer:
+    """``gru_cell``. The candidate's two products stay apart, for the reset gate is between them."""
+    w_input, w_hidden, b_input, b_hidden = weights
+    recurrent, size = w_hidden.T.contiguous(), w_hidden.shape[1]
+
+    def bind(from_input: Tensor, state: State) -> Callable[[], None]:
+        (hidden,) = state
+        from_hidden = torch.empty_like(from_input)
+        gates, candidate = from_input.split_with_sizes((2 * size, size), 1)
+        h_gates, h_candidate = from_hidden.split_with_sizes((2 * size, size), 1)
+        reset, kept = gates.chunk(2, 1)
+
+        def update() -> None:
+            torch.addmm(b_hidden, hidden, recurrent, out=from_hidden)
+            gates.add_(h_gates).sigmoid_()
+            candidate.addcmul_(reset, h_candidate).tanh_()
+            torch.lerp(candidate, hidden, kept, out=hidden)
+
+        return update
+
+    return Layer(w_input.T.contiguous(), b_input, bind)
+
+
+def prepare_lstm(weights: Sequence[Tensor]) -> Layer:
+    """``lstm_cell``, the candidate put last so that the three gates are one sigmoid."""
+    w_input, w_hidden, b_input, b_hidden = (_candidate_last(weight) for weight in weights)
+    recurrent, size = w_hidden.T.contiguous(), w_hidden.shape[1]
+
+    def bind(total: Tensor, state: State) -> Callable[[], None]:
+        hidden, cell = state
+        gates = total[:, : 3 * size]
+        i, f, o, g = total.chunk(4, 1)
+
+        def update() -> None:
+            total.addmm_(hidden, recurrent)
+            gates.sigmoid_()
+            g.tanh_()
+            cell.mul_(f).addcmul_(i, g)
+            torch.tanh(cell, out=hidden).mul_(o)
+
+        return update
+
+    return Layer(w_input.T.contiguous(), b_input + b_hidden, bind)
+
+
+def _candidate_last(weight: Tensor) -> Tensor:
+    i, f, g, o = weight.chunk(4)
+    return torch.cat([i, f, o, g])
