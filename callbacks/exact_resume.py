@@ -155,7 +155,7 @@ def random_states() -> dict[str, Any]:
     return {
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        "python": [version, list(internal), gauss],
+        "python": [version, torch.tensor(internal), gauss],  # as a list each of its numbers is pickled by itself
         "numpy": [torch.tensor(np.asarray(keys).astype(np.int64)), int(position), int(has_gauss), float(cached)],
     }
 
@@ -166,6 +166,6 @@ def set_random_states(states: dict[str, Any]) -> None:
     if states["cuda"]:
         torch.cuda.set_rng_state_all(states["cuda"])
     version, internal, gauss = states["python"]
-    random.setstate((version, tuple(internal), gauss))
+    random.setstate((version, tuple(map(int, internal)), gauss))
     keys, *rest = states["numpy"]
     np.random.set_state(("MT19937", keys.numpy().astype(np.uint32), *rest))

@@ -22,7 +22,7 @@ LINKS = ("vocabulary", "labels", "token_counts")
 
 BEST = "best-step={step}-val_bpc={val/bpc:.4f}"
 
-TRAINER_DEFAULTS = {"log_every_n_steps": 10, "enable_model_summary": False, "use_distributed_sampler": False}
+TRAINER_DEFAULTS = {"log_every_n_steps": 20, "enable_model_summary": False, "use_distributed_sampler": False}
 
 LEAST = {
     "accumulate_grad_batches": 1,

@@ -6,6 +6,9 @@ from typing import Any
 from ..types import Batch
 from .batching import BatchSource
 
+AHEAD = 1 << 15
+"""Time steps that are made ready at once."""
+
 
 class SequenceLoader:
     """Batches in order, an epoch at each iteration, with a position that can be stored and restored.
@@ -31,11 +34,21 @@ class SequenceLoader:
         if not self._go_on:
             self.epoch, self.position = self.epoch + 1, 0
         self._go_on = False
+        ahead: list[Batch] = []
         while self.position < len(self.source):
             for call in self.between:
                 call()
+            ahead = ahead or self._ahead()
             self.position += 1
-            yield self.source.batch(self.epoch, self.position - 1)
+            yield ahead.pop()
+
+    def _ahead(self) -> list[Batch]:
+        """The next batches, the next one last. Made one after the other they take a fraction of what each would by
+        itself, in the middle of all that an update does."""
+        first = self.source.batch(self.epoch, self.position)
+        count = min(AHEAD // first.tokens.numel(), len(self.source) - self.position)
+        batches = [first, *(self.source.batch(self.epoch, self.position + more) for more in range(1, count))]
+        return batches[::-1]
 
     def state_dict(self) -> dict[str, Any]:
         """Where the next batch stands. The end of an epoch is the beginning of the next: stored as an exhausted one,
