@@ -1,6 +1,7 @@
 """What is only to be measured on a GPU of NVIDIA's: python benchmarks/gpu.py. Without one it says what it leaves out.
 
-Training steps of small networks as one CUDA graph, beside the same steps one kernel after another and the roofline; one
+Training steps of small networks as one CUDA graph (which ``lightseq fit`` does not make: here is what it would bring),
+beside the same steps one kernel after another and the roofline; one
 kernel for all weights beside one for each; where ``lightseq fit`` waits for the device; and the parallel scan beside
 the sequential one. None of it is in a table of the README yet: it has not been run on a GPU.
 """
@@ -27,7 +28,7 @@ from lightseq.model import SequenceModel, build_model
 ROWS, WINDOW, VOCABULARY, REPEATS = 64, 64, 65, 20
 NETWORKS = (("lstm", 128, 1), ("lstm", 256, 2), ("gru", 128, 1), ("mingru", 128, 2))
 WINDOWS = (256, 1024, 4096, 16384)
-WAITS = ("aten::_local_scalar_dense", "cudaStreamSynchronize", "cudaDeviceSynchronize")
+WAITS = ("aten::_local_scalar_dense", "cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize")
 LOG_EVERY = 50
 
 
@@ -139,6 +140,7 @@ class Waits(Callback):
         self.profile.start()
 
     def on_train_end(self, trainer, system):
+        self.profile.stop()
         print(f"\nwaits of `lightseq fit` over {LOG_EVERY - 2} updates without a log, and over 2 of which one logs")
         print("| | without | with |\n|---|---|---|")
         for name in WAITS:

@@ -7,7 +7,8 @@ Ours is ``generate``, as anyone calls it, with all that it does. The usual loop 
 of one time step without gradients: embedding, network, head, the logits divided by the temperature, softmax,
 ``torch.multinomial``, and ``.item()`` at one row; at 64 the drawn ids are fed back, and read at the end. Both have
 torch's default number of threads. They take turns; figures are medians of the turns, spreads the least and the most.
-On a GPU there are columns more: a whole time step, the draw included, as a CUDA graph.
+On a GPU there are columns more: a whole time step, the draw included, as a CUDA graph. ``generate`` makes none: they
+show what one would bring.
 """
 
 import argparse
@@ -154,7 +155,7 @@ def captured(model: SequenceModel, rows: int) -> Callable[[], list[str]]:
 
 
 def gumbel(logits: Tensor, heat: Tensor, generator: torch.Generator) -> Tensor:
-    """``draw`` without its question whether any temperature is 0, for a graph cannot wait for an answer."""
+    """A draw without the question whether any temperature is 0, for a graph cannot wait for an answer."""
     noise = torch.empty_like(logits).exponential_(generator=generator).log_()
     return (logits / heat - noise).argmax(1)
 

@@ -115,12 +115,14 @@ class RunProgress(ProgressBar):
         self._bar.update(self._task, completed=trainer.global_step, numbers=_numbers(trainer), refresh=True)
 
     def _advance(self, trainer: pl.Trainer) -> None:
-        """One batch of an evaluation; those within a fit leave the bar of the fit alone."""
-        if self._bar is not None and trainer.state.fn != "fit":
+        """One batch of an evaluation; those within a fit leave the bar of the fit where it is."""
+        if self._bar is None:
+            return
+        if trainer.state.fn != "fit":
             self._bar.advance(self._task)
-            if perf_counter() - self._drawn > REFRESH_SECONDS:
-                self._drawn = perf_counter()
-                self._bar.refresh()
+        if perf_counter() - self._drawn > REFRESH_SECONDS:
+            self._drawn = perf_counter()
+            self._bar.refresh()
 
     def _stop(self) -> None:
         if self._bar is not None:

@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeAlias, overload
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from .model import SequenceModel
 
@@ -19,7 +20,7 @@ ROUNDS = 3
 """Five are usual. Three learn as much and take three fifths of the time."""
 
 FUSED = ("cpu", "cuda")
-"""Devices that torch has one kernel for."""
+"""Devices on which all weights may be moved by one kernel; torch has some for others too, which nobody has tried."""
 
 
 def build_optimizer(
@@ -39,8 +40,8 @@ def build_optimizer(
         learning_rate: At its highest.
         weight_decay: A share of the weight an update, times the learning rate.
         precision: As ``Muon``.
-        fused: Whether to move all weights by one kernel, where torch has one: several times faster, on a CPU too. One
-            that scales losses must not.
+        fused: Whether to move all weights by one kernel, where torch has one: several times faster, on a CPU too.
+            Lightning clips no gradients for one where losses are scaled.
     """
     trained = [p for p in model.parameters() if p.requires_grad]
     matrices = [p for p in trained if p.dim() == 2]
@@ -48,7 +49,8 @@ def build_optimizer(
     if name != "muon":
         optimizer: type[torch.optim.AdamW | torch.optim.Adam | torch.optim.SGD]
         optimizer = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}[name]
-        kernel = fused and all(p.device.type in FUSED for p in trained)
+        sharded = name == "sgd" and any(isinstance(p, DTensor) for p in trained)  # for which torch has none
+        kernel = fused and not sharded and all(p.device.type in FUSED for p in trained)
         return optimizer([{"params": matrices, "weight_decay": weight_decay}, others], lr=learning_rate, fused=kernel)
     own = set(model.backbone.parameters())
     groups: list[dict[str, Any]] = [

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .constraint import Constraint
-from .drawing import Drawer
+from .draws import Drawer
 from .errors import UserError
 from .model import SequenceModel
 from .types import Grammar
@@ -141,18 +141,20 @@ def _follow(
     watch: Watch | None,
     until: Callable[[], bool] | None,
 ) -> None:
-    """Take the blocks into the texts, the model in eval mode, until there are none or it is enough."""
+    """Take the blocks into the texts, the model in eval mode and in the precision that it has, until there are none or
+    it is enough."""
     was_training = model.training
     model.eval()
     try:
         if watch is not None:
             watch([list(ids) for ids in texts.ids])
-        for block in blocks:
-            fresh = texts.extend(block)
-            if watch is not None:
-                watch(fresh)
-            if until is not None and texts.going() and until():
-                return
+        with torch.autocast(model.head.weight.device.type, enabled=False):
+            for block in blocks:
+                fresh = texts.extend(block)
+                if watch is not None:
+                    watch(fresh)
+                if until is not None and texts.going() and until():
+                    return
     finally:
         model.train(was_training)
 

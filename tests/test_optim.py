@@ -1,9 +1,13 @@
 import copy
 import math
+from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 from torch.testing import assert_close
 
 from lightseq.backbones.recurrent import LSTM
@@ -157,3 +161,19 @@ def test_the_learning_rate_rises_and_falls() -> None:
 
 def test_the_length_of_the_run_is_not_asked_before_it_is_known() -> None:
     assert share_of_rate(0, lambda: 1 / 0, 0, "cosine") == 1.0
+
+
+@pytest.mark.filterwarnings("ignore:FSDP2-wrapped module")
+def test_a_sharded_weight_has_a_kernel_of_its_own_only_where_torch_has_one(tmp_path: Path) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/meeting", rank=0, world_size=1)
+    try:
+        for name in ("sgd", "adamw", "adam"):
+            model = SequenceModel(LSTM(3, 4), 5, 3, 5)
+            fully_shard(model, mesh=init_device_mesh("cpu", (1,)))
+            optimizer = build_optimizer(name, model, 0.1)
+            model(torch.tensor([[1, 2, 3]]))[0].sum().backward()
+            before = [p.full_tensor().clone() for p in model.parameters()]
+            optimizer.step()
+            assert not all(map(torch.equal, before, (p.full_tensor() for p in model.parameters())))
+    finally:
+        dist.destroy_process_group()

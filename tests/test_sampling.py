@@ -7,12 +7,12 @@ from torch import nn
 from torch.testing import assert_close
 
 from lightseq.backbones.base import Steps
-from lightseq.drawing import Drawer, draw
+from lightseq.draws import Drawer
 from lightseq.errors import UserError
 from lightseq.model import SequenceModel, build_model
 from lightseq.sampling import LOOK_EVERY_ON_CPU, Sample, generate
 from lightseq.types import State
-from lightseq.vocabulary import Vocabulary
+from lightseq.vocabulary import BOUNDARY, Vocabulary
 
 TOKENS = Vocabulary(["", *"abcdef"])
 STREAM = Vocabulary(list("abcdef"))
@@ -47,7 +47,7 @@ def test_temperature_zero_is_argmax() -> None:
 
 def test_uniform_logits_are_drawn_uniformly() -> None:
     generator = torch.Generator().manual_seed(0)
-    ids = draw(torch.zeros(60_000, 6), torch.ones(60_000, 1), None, None, generator)
+    ids = Drawer(torch.ones(60_000, 1), None, None, generator, 1)(torch.zeros(60_000, 6))
     shares = ids.bincount(minlength=6) / 60_000
     assert_close(shares, torch.full((6,), 1 / 6), atol=0.006, rtol=0)  # four standard deviations
 
@@ -56,7 +56,7 @@ def test_uniform_logits_are_drawn_uniformly() -> None:
 def test_draws_follow_the_softmax_at_a_temperature(temperature: float) -> None:
     logits = torch.tensor([0.0, 1.0, 2.0, -1.0])
     generator = torch.Generator().manual_seed(0)
-    ids = draw(logits.expand(60_000, 4), torch.full((60_000, 1), temperature), None, None, generator)
+    ids = Drawer(torch.full((60_000, 1), temperature), None, None, generator, 1)(logits.expand(60_000, 4))
     assert_close(ids.bincount(minlength=4) / 60_000, (logits / temperature).softmax(0), atol=0.009, rtol=0)
 
 
@@ -65,7 +65,7 @@ def test_top_k_and_top_p() -> None:
     heat = torch.ones(2_000, 1)
 
     def drawn(top_k: int | None, top_p: float | None) -> set[int]:
-        return set(draw(logits, heat, top_k, top_p, torch.Generator().manual_seed(0)).tolist())
+        return set(Drawer(heat, top_k, top_p, torch.Generator().manual_seed(0), 1)(logits).tolist())
 
     assert drawn(None, None) == {0, 1, 2, 3}
     assert drawn(2, None) == {0, 1}
@@ -218,7 +218,7 @@ def test_numbers_out_of_their_range(wrong: dict[str, object], message: str) -> N
 def test_noise_taken_for_many_steps_is_that_of_one_by_one() -> None:
     heat, logits = torch.tensor([[0.5], [0.0], [2.0]]), torch.randn(20, 3, 7)
     alone = torch.Generator().manual_seed(3)
-    expected = [draw(step, heat, None, None, alone) for step in logits]
+    expected = [Drawer(heat, None, None, alone, 1)(step) for step in logits]
     for ahead in (1, 8, 10**9):
         drawer = Drawer(heat, None, None, torch.Generator().manual_seed(3), ahead)
         assert all(map(torch.equal, expected, map(drawer, logits)))
@@ -261,3 +261,24 @@ def test_what_is_watched_is_the_texts_in_pieces(vocabulary: Vocabulary) -> None:
         assert (vocabulary.boundary in ids) == sample.ended
         assert not sample.ended or ids.index(vocabulary.boundary) == len(ids) - 1
         assert sample.ended or len(sample.text) == len(sample.prompt) + 30
+
+
+@pytest.mark.parametrize("backbone", ["rnn", "gru", "lstm", "mingru"])
+def test_autocast_around_a_sample_changes_nothing(backbone: str) -> None:
+    vocabulary = Vocabulary([BOUNDARY, *"abc"])
+    model = build_model(
+        vocabulary=vocabulary.tokens,
+        labels=None,
+        backbone=backbone,
+        backbone_args=None,
+        embedding_size=3,
+        hidden_size=8,
+        num_layers=2,
+        dropout=0.0,
+        tie_head=False,
+    )
+    plain = generate(model, vocabulary, ["a"], [0.0, 1.0], n=3, length=40)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert generate(model, vocabulary, ["a"], [0.0, 1.0], n=3, length=40) == plain
+        logits, _ = model.stepper()(torch.tensor([1, 2]), model.initial_state(2))
+    assert logits.shape == (2, 4)

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import pytorch_lightning as pl
@@ -348,3 +348,22 @@ def test_documents_cannot_take_the_vocabulary_of_a_stream() -> None:
 def test_no_test_split() -> None:
     with pytest.raises(ValueError, match="'dinos' has no test split"):
         SequenceData("dinos", test_fraction=0.0).test_dataloader()
+
+
+def test_a_hook_that_runs_is_known_by_its_name() -> None:
+    """Which Lightning looks up wherever a value is logged."""
+
+    class Names(pl.Callback):
+        found: ClassVar[set[str]] = set()
+
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            self.found.add(str(pl_module._current_fx_name))
+
+        def on_before_backward(self, trainer, pl_module, loss):
+            self.found.add(str(pl_module._current_fx_name))
+
+    data = SequenceData("dinos", batch_size=5)
+    system = system_for(data)
+    trainer_of(Names(), max_steps=2, limit_val_batches=0).fit(system, data)
+    assert Names.found == {"on_train_batch_start", "on_before_backward"}
+    assert system._current_fx_name is None

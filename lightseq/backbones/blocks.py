@@ -166,9 +166,9 @@ class Block(nn.Module):
             read = (seen * taps).sum(1).add_(self.conv.bias)
             mixed, after, _ = self.mixer(read.unsqueeze(1), tuple(parts))
             gate = functional.gelu(gate).mul_(mixed.squeeze(1))
-            x = torch.addmm(self.outlet.bias, gate, outlet).add_(x)
+            x = x + torch.addmm(self.outlet.bias, gate, outlet)  # under autocast too in full precision
             gate, up = second(x).chunk(2, 1)
-            x = torch.addmm(self.down.bias, functional.gelu(gate).mul_(up), down).add_(x)
+            x = x + torch.addmm(self.down.bias, functional.gelu(gate).mul_(up), down)
             return x, (*after, seen[:, 1:].to(tail.dtype))
 
         return advance
@@ -182,7 +182,7 @@ def _product(norm: nn.RMSNorm, *layers: nn.Linear) -> Callable[[Tensor], Tensor]
 
 
 def normed(x: Tensor) -> Tensor:
-    """A norm as ``nn.RMSNorm`` has it, without its weights. At one row that takes six times as long."""
+    """What ``nn.RMSNorm`` gives without its weights, at one row in a sixth of its time."""
     return x * x.square().mean(-1, keepdim=True).add_(EPSILON).rsqrt_()
 
 

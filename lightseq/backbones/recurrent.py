@@ -1,8 +1,8 @@
 """The classical recurrent networks: Elman's RNN, the GRU and the LSTM.
 
 A layer is a fused ``torch`` kernel for training, and beside it its cell as a pure function that reads as its equations
-(``cells.py``). The cell makes ``step`` (the differentiable reference), ``stepper`` (the sampler's, with the input
-weights folded into a table a token) and ``trace`` (what the inspector shows).
+(``cells.py``). The cell makes ``step`` (the differentiable reference) and ``trace`` (what the inspector shows); the
+sampler's form of it, which writes into its own memory, is in ``stepping.py``.
 """
 
 from abc import abstractmethod
@@ -42,7 +42,7 @@ class Recurrent(Backbone):
 
     cell: Cell
     prepare: Prepare
-    """The sampler's form of the cell."""
+    """The sampler's form of ``cell``: whoever says one says both."""
     parts: int
     """How many tensors the state has."""
     layers: Sequence[nn.RNNBase]
@@ -122,7 +122,8 @@ class Recurrent(Backbone):
     def runner(self, embedding: Tensor) -> Callable[[State], Run]:
         """The first layer's input product is a row of a (V, GH) table; ``stepping.py`` has the rest."""
         layers = [self.prepare([weight.detach() for weight in layer.all_weights[0]]) for layer in self.layers]
-        table = torch.addmm(layers[0].bias, embedding.detach(), layers[0].w_input)
+        with torch.autocast(embedding.device.type, enabled=False):
+            table = torch.addmm(layers[0].bias, embedding.detach(), layers[0].w_input)
         normed = any(isinstance(norm, nn.LayerNorm) for norm in self.norms)
         return partial(LayersRun, table, layers, self._give if normed or self.residual else None)
 

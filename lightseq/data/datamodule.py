@@ -190,7 +190,8 @@ class SequenceData(pl.LightningDataModule):
         """Lightning's own looks through whatever a batch may be made of; this one is known."""
         if device.type == "cpu":
             return batch
-        tokens, targets, reset = (tensor.to(device, non_blocking=True) for tensor in batch[:3])
+        aside = device.type == "cuda"  # elsewhere a copy that nobody waits for may be read before it is there
+        tokens, targets, reset = (tensor.to(device, non_blocking=aside) for tensor in batch[:3])
         return Batch(tokens, targets, reset, batch.part)
 
     def _evaluation(self, split: str) -> list[SequenceLoader]:

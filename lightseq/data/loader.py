@@ -7,7 +7,7 @@ from ..types import Batch
 from .batching import BatchSource
 
 AHEAD = 1 << 15
-"""Time steps that are made ready at once."""
+"""Time steps that are made ready at once, and what the last batch has more."""
 
 
 class SequenceLoader:
@@ -45,9 +45,11 @@ class SequenceLoader:
     def _ahead(self) -> list[Batch]:
         """The next batches, the next one last. Made one after the other they take a fraction of what each would by
         itself, in the middle of all that an update does."""
-        first = self.source.batch(self.epoch, self.position)
-        count = min(AHEAD // first.tokens.numel(), len(self.source) - self.position)
-        batches = [first, *(self.source.batch(self.epoch, self.position + more) for more in range(1, count))]
+        batches: list[Batch] = []
+        steps, left = 0, len(self.source) - self.position
+        while steps < AHEAD and len(batches) < left:
+            batches.append(self.source.batch(self.epoch, self.position + len(batches)))
+            steps += batches[-1].tokens.numel()
         return batches[::-1]
 
     def state_dict(self) -> dict[str, Any]:

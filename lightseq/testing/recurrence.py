@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..backbones import Backbone, detach, reset_rows
+from ..backbones.base import Run
 from ..types import State
 from .windows import (
     CHUNK,
@@ -108,7 +109,20 @@ def check_stepper(backbone: Backbone) -> None:
         attached = any(part.requires_grad for part in (y, *final))
         assert not attached, "what it returns carries gradients: it is for the sampler, under torch.no_grad()"
         with torch.no_grad():
-            _agree(f"{STEPS} time steps from {start}", backbone(embedding[ids], state), (y, final))
+            whole = backbone(embedding[ids], state)
+            _agree(f"{STEPS} time steps from {start}", whole, (y, final))
+            _agree(f"{STEPS} time steps of runner() from {start}", whole, _run(backbone.runner(embedding)(state), ids))
+
+
+def _run(run: Run, ids: Tensor) -> tuple[Tensor, State]:
+    """What a ``Run`` gives, and where it ends; where it was is looked at too."""
+    outputs = [run(now).clone() for now in ids[:, :1].unbind(1)]
+    before = run.state
+    kept = tuple(part.clone() for part in before)
+    outputs += [run(now).clone() for now in ids[:, 1:].unbind(1)]
+    unchanged = all(torch.equal(*pair) for pair in zip(before, kept, strict=True))
+    assert unchanged, "runner(): a later time step writes into the state that it has given"
+    return torch.stack(outputs, 1), run.state
 
 
 def _starts(backbone: Backbone) -> dict[str, State]:

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from lightseq import registry
 from lightseq.backbones import Backbone
+from lightseq.backbones.base import Steps
 from lightseq.testing import check_backbone
 
 BUILT_IN = [p.name for p in registry.plugins(registry.BACKBONES) if registry.distribution(p) == "lightseq-rnn"]
@@ -343,6 +344,28 @@ class AttachedStepper(Plain):
         return lambda ids, state: self.step(embedding[ids], state)
 
 
+class EarlyRunner(Plain):
+    """A runner that begins at the initial state."""
+
+    def runner(self, embedding):
+        return lambda state: Steps(self.stepper(embedding), tuple(torch.zeros_like(part) for part in state))
+
+
+class OverwritingRunner(Plain):
+    """A runner whose state is the memory that the next time step writes into."""
+
+    def runner(self, embedding):
+        step = self.stepper(embedding)
+
+        class Run(Steps):
+            def __call__(self, ids):
+                y, after = step(ids, self.state)
+                self.state[0].copy_(after[0])
+                return y
+
+        return lambda state: Run(step, tuple(part.clone() for part in state))
+
+
 class DetachesInside(Plain):
     def forward(self, x, state=None):
         return super().forward(x, None if state is None else (state[0].detach(),))
@@ -488,6 +511,8 @@ BROKEN = {
     StepDisagrees: r"split equals whole: 1 time steps from the initial state by step\(\) give other outputs",
     EarlyStepper: "stepper: 7 time steps from the initial state give other outputs",
     AttachedStepper: "stepper: what it returns carries gradients",
+    EarlyRunner: r"stepper: 7 time steps of runner\(\) from a carried state give other outputs",
+    OverwritingRunner: r"stepper: runner\(\): a later time step writes into the state that it has given",
     DetachesInside: "gradient: none reaches the window before through the carried state",
     SeesThree: "gradient: none reaches the first of 7 time steps",
     NeverUsed: "gradient: none reaches spare.weight, spare.bias: use it",

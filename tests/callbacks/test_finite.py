@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from lightseq.callbacks.finite import FiniteGuard, all_finite
+from lightseq.callbacks.finite import FiniteGuard, all_finite, finite
 from pytorch_lightning.plugins import MixedPrecision
 from torch.testing import assert_close
 
@@ -318,3 +318,16 @@ def test_two_processes_end_together(tiny: str, fuse: Any) -> None:
     contents = [torch.load(FOLDER / f"not_finite{end}.pt", weights_only=True) for end in ("", ".rank1")]
     assert [(content["update"], content["rank"]) for content in contents] == [(3, 0), (3, 1)]
     assert not torch.equal(*(content["batches"][0]["tokens"][:, :3] for content in contents))
+
+
+def test_a_number_that_is_not_finite_is_found_among_all_kinds() -> None:
+    good = [
+        torch.tensor([-3e38, 2.0]),
+        torch.tensor([True]),
+        torch.tensor([7]),
+        torch.empty(0),
+        torch.tensor(1e300, dtype=torch.float64),
+    ]
+    assert finite(good)
+    for wrong in (math.inf, -math.inf, math.nan):
+        assert not finite([*good, torch.tensor([0.0, wrong, 1.0])])

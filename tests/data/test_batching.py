@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from lightseq.data import batching
+from lightseq.data import loader as loader_module
 from lightseq.data.batching import DocumentBatches, StreamBatches
 from lightseq.data.loader import SequenceLoader
 from lightseq.data.store import Store
@@ -294,3 +295,24 @@ def test_the_loader_goes_on_from_its_state() -> None:
     resumed = loader()
     resumed.load_state_dict(loader().state_dict())
     assert tokens(resumed) == epochs[0]
+
+
+def test_the_loader_is_no_more_than_some_time_steps_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loader_module, "AHEAD", 10)
+    made, source = [], documents(TEXTS, seed=1)
+
+    class Counted:
+        def __len__(self) -> int:
+            return len(source)
+
+        def batch(self, epoch: int, index: int) -> Batch:
+            made.append(source.batch(epoch, index).tokens.numel())
+            return source.batch(epoch, index)
+
+    taken = 0
+    for batch in SequenceLoader(Counted()):
+        taken += batch.tokens.numel()
+        ahead = sum(made) - taken
+        assert ahead < 10 + max(made)
+    assert sum(made) == taken
+    assert len(made) == len(source) > 3

@@ -9,27 +9,15 @@ NOISE = 1 << 16
 """Numbers of noise that are kept at the most, or those of one time step where these are more."""
 
 
-def draw(logits: Tensor, heat: Tensor, top_k: int | None, top_p: float | None, generator: torch.Generator) -> Tensor:
-    """One token a row, (B, V) -> (B,), by the Gumbel-max trick: argmax(logits / T + noise) is a draw from softmax.
+class Drawer:
+    """One token a row, time step after time step, by the Gumbel-max trick: argmax(logits / T + noise) is a draw from
+    softmax(logits / T).
 
     Args:
-        logits: (B, V).
         heat: (B, 1) temperatures; 0 takes the likeliest token.
         top_k: Draw among the k likeliest tokens only.
-        top_p: Draw among the fewest tokens whose probabilities reach p only.
-        generator: On the logits' device.
-    """
-    return Drawer(heat, top_k, top_p, generator, 1)(logits)
-
-
-class Drawer:
-    """``draw`` for many time steps of one batch: what they share is decided once.
-
-    Args:
-        heat: As ``draw``.
-        top_k: As ``draw``.
-        top_p: As ``draw``.
-        generator: As ``draw``; noise is taken from it for a few time steps at once, the same as one by one.
+        top_p: Draw among the fewest tokens whose probabilities reach p only (Holtzman et al. 2020).
+        generator: On the logits' device. Noise is taken from it for a few time steps at once, the same as one by one.
         ahead: Time steps to take noise for at once, at the most.
     """
 
