@@ -153,7 +153,8 @@ def finite(tensors: list[Tensor]) -> bool:
 def _finite(tensor: Tensor) -> bool:
     """By the largest, which takes a quarter of the time that a flag for every number does."""
     if isinstance(tensor, DTensor):
-        return bool(tensor.isfinite().all().full_tensor())
+        flag: DTensor = tensor.isfinite().all()  # type: ignore[assignment]  # of its own kind, torch does not say
+        return bool(flag.full_tensor())
     return not tensor.is_floating_point() or bool(tensor.abs().max().isfinite())
 
 
