@@ -34,6 +34,8 @@ from lightseq.vocabulary import Vocabulary
 NETWORKS = ("lstm:128x1", "lstm:256x2", "lstm:512x2", "gru:128x1", "gru:512x2", "mingru:128x2", "mingru:512x2")
 VOCABULARY = Vocabulary([chr(code) for code in range(ord("0"), ord("0") + 65)])
 LENGTH, ROWS, TEMPERATURE = 256, 64, 0.8
+TURN = 0.3
+"""Seconds of a turn at the least: idle threads of the way before spin for the first 0.2."""
 STARTED = ("--config", "dinos", "--trainer.max_steps", "40", "--sampling.every_n_steps", "0")
 
 Advance = Callable[[Tensor, State | Tensor], tuple[Tensor, State | Tensor]]
@@ -165,11 +167,12 @@ def measured(ways: dict[str, Callable[[], list[str]]], repeats: int) -> dict[str
     figures = {name: list[float]() for name in ways}
     for repeat in range(repeats + 1):
         for name, way in ways.items():
-            start = perf_counter()
-            texts = way()
-            seconds = perf_counter() - start
+            start, characters, seconds = perf_counter(), 0, 0.0
+            while seconds < TURN:
+                characters += LENGTH * len(way())
+                seconds = perf_counter() - start
             if repeat:  # the first one warms up
-                figures[name].append(LENGTH * len(texts) / seconds)
+                figures[name].append(characters / seconds)
     return figures
 
 

@@ -6,12 +6,14 @@ are added are one product.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
 from ..types import State
+from .one_row import add_product, alone, gru_row, lstm_row, relu_row, take_row, tanh_row
 
 Bind: TypeAlias = Callable[[Tensor, State], Callable[[], None]]
 """(room for ``bias`` + x ``w_input`` (B, GH), one layer's state, each (B, H)) -> what overwrites both, the state with
@@ -26,6 +28,8 @@ class Layer(NamedTuple):
     bias: Tensor
     """(GH,)."""
     bind: Bind
+    bind_row: Bind
+    """The same at one row on a CPU."""
 
 
 Prepare: TypeAlias = Callable[[Sequence[Tensor]], Layer]
@@ -48,25 +52,34 @@ class LayersRun:
     def __init__(self, table: Tensor, layers: Sequence[Layer], give: Give | None, state: State) -> None:
         self._table, self._give = table, give
         parts = [part.detach().clone(memory_format=torch.contiguous_format).unbind() for part in state]
-        self._own = list(zip(*parts, strict=True))
+        self._own, lone = list(zip(*parts, strict=True)), alone(state)
         rooms = [table.new_empty(state[0].shape[1], table.shape[1]) for _ in layers]
-        updates = [layer.bind(room, own) for layer, room, own in zip(layers, rooms, self._own, strict=True)]
-        self._steps = list(zip(layers, rooms, self._own, updates, strict=True))
+        fills = [(take_row if lone else _take_rows)(table, rooms[0])]
+        for layer, room in zip(layers[1:], rooms[1:], strict=True):
+            fills.append((add_product if lone else _add_product)(layer.bias, layer.w_input, room))
+        binds = [layer.bind_row if lone else layer.bind for layer in layers]
+        updates = [bind(room, own) for bind, room, own in zip(binds, rooms, self._own, strict=True)]
+        self._steps = list(zip(fills, updates, [own[0] for own in self._own], strict=True))
 
     def __call__(self, ids: Tensor) -> Tensor:
         x = ids
-        for number, (layer, room, own, update) in enumerate(self._steps):
-            if number:
-                torch.addmm(layer.bias, x, layer.w_input, out=room)
-            else:
-                torch.index_select(self._table, 0, ids, out=room)
+        for number, (fill, update, hidden) in enumerate(self._steps):
+            fill(x)
             update()
-            x = own[0] if self._give is None else self._give(number, x, own[0])
+            x = hidden if self._give is None else self._give(number, x, hidden)
         return x
 
     @property
     def state(self) -> State:
         return tuple(torch.stack(parts) for parts in zip(*self._own, strict=True))
+
+
+def _take_rows(table: Tensor, room: Tensor) -> Callable[[Tensor], object]:
+    return lambda ids: torch.index_select(table, 0, ids, out=room)
+
+
+def _add_product(bias: Tensor, weight: Tensor, room: Tensor) -> Callable[[Tensor], object]:
+    return lambda x: torch.addmm(bias, x, weight, out=room)
 
 
 def prepare_tanh(weights: Sequence[Tensor]) -> Layer:
@@ -82,7 +95,7 @@ def prepare_tanh(weights: Sequence[Tensor]) -> Layer:
 
         return update
 
-    return Layer(w_input.T.contiguous(), b_input + b_hidden, bind)
+    return Layer(w_input.T.contiguous(), b_input + b_hidden, bind, partial(tanh_row, recurrent))
 
 
 def prepare_relu(weights: Sequence[Tensor]) -> Layer:
@@ -98,7 +111,7 @@ def prepare_relu(weights: Sequence[Tensor]) -> Layer:
 
         return update
 
-    return Layer(w_input.T.contiguous(), b_input + b_hidden, bind)
+    return Layer(w_input.T.contiguous(), b_input + b_hidden, bind, partial(relu_row, recurrent))
 
 
 def prepare_gru(weights: Sequence[Tensor]) -> Layer:
@@ -121,7 +134,7 @@ def prepare_gru(weights: Sequence[Tensor]) -> Layer:
 
         return update
 
-    return Layer(w_input.T.contiguous(), b_input, bind)
+    return Layer(w_input.T.contiguous(), b_input, bind, partial(gru_row, recurrent, b_hidden))
 
 
 def prepare_lstm(weights: Sequence[Tensor]) -> Layer:
@@ -143,7 +156,7 @@ def prepare_lstm(weights: Sequence[Tensor]) -> Layer:
 
         return update
 
-    return Layer(w_input.T.contiguous(), b_input + b_hidden, bind)
+    return Layer(w_input.T.contiguous(), b_input + b_hidden, bind, partial(lstm_row, recurrent))
 
 
 def _candidate_last(weight: Tensor) -> Tensor:
