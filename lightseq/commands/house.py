@@ -56,6 +56,11 @@ def house_callbacks(
     return house
 
 
+def listed(value: Any) -> list[Any]:
+    """What a setting holds that takes one or several, or none."""
+    return value if isinstance(value, list) else [value] if value else []
+
+
 def in_order(callbacks: list[Callback]) -> list[Callback]:
     """A run's callbacks, those last that must know what all others want: whether the run ends with this update, and
     then what writes checkpoints, which hold the records of the rest."""

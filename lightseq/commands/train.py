@@ -33,9 +33,10 @@ from ..data.ngram import yardsticks
 from ..errors import Stopped, UserError
 from ..system import SequenceSystem
 from . import precision
+from .allocation import keep_freed_memory
 from .arguments import read_command_line
 from .beginning import Beginning
-from .house import Unprofiled, house_callbacks, in_order
+from .house import Unprofiled, house_callbacks, in_order, listed
 from .parser import BEST, TRAINER_DEFAULTS, SettingsParser, add_house_arguments, check_known, check_settings
 from .predictions import print_predictions
 from .report import describe, note, print_results, print_values
@@ -138,16 +139,13 @@ class SequenceCLI(LightningCLI):
             settings["logger"] = False  # the house's own comes when the run begins: a mistake leaves no folder
         if settings["accelerator"] == "auto" and not torch.cuda.is_available():
             settings["accelerator"] = "cpu"  # exact sums are float64, which Apple's GPUs lack
-        own: Any = settings["callbacks"] or []
-        own = own if isinstance(own, list) else [own]
-        house: list[Any] = []
+        own, house = listed(settings["callbacks"]), list[Any]()
         if settings["enable_progress_bar"] is not False and not any(isinstance(c, ProgressBar) for c in own):
             house.append(RunProgress())
         if fitting:
             labelled = self.model.labels is not None
             house += house_callbacks(self.config_init[self.verb], labelled, self.results, self.exact)
-            plugins: Any = settings["plugins"] or []
-            settings["plugins"] = [*(plugins if isinstance(plugins, list) else [plugins]), self.files]
+            settings["plugins"] = [*listed(settings["plugins"]), self.files]
         settings["callbacks"], settings["profiler"] = own + house, settings["profiler"] or Unprofiled()
         if fitting and settings["precision"] is None:
             cuda = settings["accelerator"] != "cpu" and torch.cuda.is_available()
@@ -180,6 +178,8 @@ class SequenceCLI(LightningCLI):
             try:
                 if self.house_logger and not trainer.fast_dev_run:  # type: ignore[attr-defined]
                     trainer.logger = self._run_logger()
+                if trainer.strategy.root_device.type == "cpu":
+                    keep_freed_memory()
                 trainer.fit(**kwargs)
             except (ValueError, MisconfigurationException) as error:
                 known = isinstance(error, UserError)
