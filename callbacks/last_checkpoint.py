@@ -17,26 +17,27 @@ from .safety import safely
 
 
 class LastCheckpoint(Checkpoint):
-    """Writes ``checkpoints/last.ckpt`` every few updates, after each validation, and where a run ends without one.
+    """Writes ``checkpoints/last.ckpt`` every few updates, after a validation where there is none yet, and where a run
+    ends.
 
     It is written between two batches: all that the update before it has logged is in the curves by then, and a run that
     is killed and goes on leaves no gap in them. The one before it stays as ``previous.ckpt``.
 
     Args:
-        every_n_steps: Optimiser updates between two of them; 0 is after validations only.
+        every_n_steps: Optimiser updates between two of them; 0 is after every validation.
     """
 
     def __init__(self, every_n_steps: NonNegativeInt = 200) -> None:
         self.every_n_steps = every_n_steps
         self.path = Path(LAST)
         """Where it is written; known when a fit begins."""
-        self._saved_update = 0
+        self._saved_update, self._any = 0, False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self.path = Path(folder_of(trainer) or trainer.default_root_dir, "checkpoints", LAST)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._saved_update = trainer.global_step
+        self._saved_update, self._any = trainer.global_step, False
         data = trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, SequenceData):
             data.between_batches.append(partial(self._between_batches, trainer))
@@ -46,7 +47,9 @@ class LastCheckpoint(Checkpoint):
             self.save(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not trainer.sanity_checking and trainer.state.fn == "fit":
+        if trainer.sanity_checking or trainer.state.fn != "fit":
+            return
+        if trainer.should_stop or not (self._any and self.every_n_steps):  # many short epochs would cost too much
             self.save(trainer)
 
     def on_train_batch_end(
@@ -64,4 +67,4 @@ class LastCheckpoint(Checkpoint):
                 with safely("the curves on disk"):
                     logger.experiment.flush()
         trainer.save_checkpoint(self.path, weights_only=False)
-        self._saved_update = trainer.global_step
+        self._saved_update, self._any = trainer.global_step, True

@@ -72,7 +72,8 @@ def check_kept(run: Run, life: Life, before: int) -> bool:
         Whether it was killed inside a save.
     """
     newest, seen = max(run.good().values(), default=0), life.last("update")
-    begun, saved = life.updates("begin"), life.updates("saving")
+    begun = life.updates("begin")
+    saved = [update for update in life.updates("saving") if update % VALIDATED_EVERY]  # then it may be the best alone
     life.must(begun in ([], [before]), f"began after update {begun}, and {before} was saved")
     whole = max((update for update in saved if update < seen), default=before)
     life.must(newest >= whole, f"update {whole} was saved, and {run.good()} are left")
