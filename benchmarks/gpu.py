@@ -16,42 +16,26 @@ from typing import Any
 
 import torch
 from pytorch_lightning import Callback
-from runs import machine
+from runs import TOKENS, machine, network
 from torch import nn
 from torch.nn import functional
 from torch.profiler import ProfilerActivity, profile
 
 from lightseq import cli
 from lightseq.backbones.scan import Kernel, doubling, scan_with, sequential
-from lightseq.model import SequenceModel, build_model
+from lightseq.model import SequenceModel
 
-ROWS, WINDOW, VOCABULARY, REPEATS = 64, 64, 65, 20
+ROWS, WINDOW, REPEATS = 64, 64, 20
 NETWORKS = (("lstm", 128, 1), ("lstm", 256, 2), ("gru", 128, 1), ("mingru", 128, 2))
 WINDOWS = (256, 1024, 4096, 16384)
 WAITS = ("aten::_local_scalar_dense", "cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize")
 LOG_EVERY = 50
 
 
-def network(backbone: str, hidden: int, layers: int, device: str) -> SequenceModel:
-    """As a recipe would build it."""
-    torch.manual_seed(0)
-    return build_model(
-        vocabulary=[chr(33 + token) for token in range(VOCABULARY)],
-        labels=None,
-        backbone=backbone,
-        backbone_args=None,
-        embedding_size=64,
-        hidden_size=hidden,
-        num_layers=layers,
-        dropout=0.0,
-        tie_head=False,
-    ).to(device)
-
-
 def step_of(model: SequenceModel, fused: bool) -> Callable[[], None]:
     """An update in bf16 on tokens that stay where they are, the state carried in place: what a graph can replay."""
     device = model.head.weight.device
-    tokens = torch.randint(VOCABULARY, (ROWS, WINDOW + 1), device=device)
+    tokens = torch.randint(len(TOKENS), (ROWS, WINDOW + 1), device=device)
     state = tuple(part.clone() for part in model.initial_state(ROWS))
     on_gpu = device.type == "cuda"
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=fused, foreach=False, capturable=on_gpu)
@@ -111,7 +95,7 @@ def graphs() -> None:
     print("| network | a kernel a weight | one kernel for all | one graph | graph : one kernel | of the roofline |")
     print("|---|---|---|---|---|---|")
     for backbone, hidden, layers in NETWORKS:
-        model = network(backbone, hidden, layers, "cuda")
+        model = network(backbone, hidden, layers).to("cuda")
         weights = sum(p.numel() for name, p in model.named_parameters() if p.dim() == 2 and "embedding" not in name)
         many = tokens / seconds(step_of(model, False))
         one = tokens / seconds(step_of(model, True))

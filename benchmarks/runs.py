@@ -15,6 +15,11 @@ from typing import Any
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from lightseq.model import SequenceModel, build_model
+
+TOKENS = [chr(ord("0") + number) for number in range(65)]
+"""As many as Shakespeare has characters."""
+
 
 def machine() -> str:
     """What the figures were measured on."""
@@ -52,6 +57,22 @@ def fit(words: Sequence[str], tested: bool = False) -> dict[str, Any]:
             _, out = timed("test", "--ckpt_path", str(record.parent), folder=folder)
             values |= {name: float(value) for name, value in re.findall(r"(test/\w+) +([\d.]+)", out)}
     return values
+
+
+def network(backbone: str, hidden: int, layers: int) -> SequenceModel:
+    """A language model of ``TOKENS``, its weights drawn."""
+    torch.manual_seed(0)
+    return build_model(
+        vocabulary=TOKENS,
+        labels=None,
+        backbone=backbone,
+        backbone_args=None,
+        embedding_size=64,
+        hidden_size=hidden,
+        num_layers=layers,
+        dropout=0.0,
+        tie_head=False,
+    )
 
 
 def done_before(file: Path) -> dict[str, dict[str, Any]]:

@@ -22,17 +22,17 @@ from time import perf_counter
 from typing import NamedTuple
 
 import torch
-from runs import machine, timed
+from runs import TOKENS, machine, network, timed
 from torch import Tensor, nn
 
 from lightseq.backbones.recurrent import GRU, LSTM
-from lightseq.model import SequenceModel, build_model
+from lightseq.model import SequenceModel
 from lightseq.sampling import generate
 from lightseq.types import State
 from lightseq.vocabulary import Vocabulary
 
 NETWORKS = ("lstm:128x1", "lstm:256x2", "lstm:512x2", "gru:128x1", "gru:512x2", "mingru:128x2", "mingru:512x2")
-VOCABULARY = Vocabulary([chr(code) for code in range(ord("0"), ord("0") + 65)])
+VOCABULARY = Vocabulary(TOKENS)
 LENGTH, ROWS, TEMPERATURE = 256, 64, 0.8
 TURN = 0.3
 """Seconds of a turn at the least: idle threads of the way before spin for the first 0.2."""
@@ -50,21 +50,9 @@ class Loop(NamedTuple):
 
 
 def built(name: str, device: torch.device) -> SequenceModel:
-    """``lstm:128x1`` with weights that are drawn, the head's too, so that not every token is as likely."""
+    """``lstm:128x1``, its head's weights drawn too, so that not every token is as likely."""
     backbone, _, size = name.partition(":")
-    hidden, layers = map(int, size.split("x"))
-    torch.manual_seed(0)
-    model = build_model(
-        vocabulary=VOCABULARY.tokens,
-        labels=None,
-        backbone=backbone,
-        backbone_args=None,
-        embedding_size=64,
-        hidden_size=hidden,
-        num_layers=layers,
-        dropout=0.0,
-        tie_head=False,
-    )
+    model = network(backbone, *map(int, size.split("x")))
     nn.init.normal_(model.head.weight, std=0.1)
     return model.eval().to(device)
 
