@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import pytorch_lightning as pl
+import torch
 from pytorch_lightning import Callback
 from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.plugins.precision import MixedPrecision
 from pytorch_lightning.profilers import PassThroughProfiler
 
 from ..callbacks.board_layout import BoardLayout
@@ -28,6 +31,27 @@ class Unprofiled(PassThroughProfiler):
 
     def profile(self, action_name: str) -> AbstractContextManager[None]:  # type: ignore[override]  # no generator
         return NOTHING
+
+
+class CastOnce(MixedPrecision):
+    """bf16 by autocast as torch has it: a weight is cast once a forward pass. Lightning's casts it wherever it is read,
+    that of a GRU at every time step."""
+
+    def autocast_context_manager(self) -> torch.autocast:
+        return torch.autocast(self.device, dtype=torch.bfloat16)
+
+
+def put_precision(trainer: pl.Trainer, model: pl.LightningModule) -> None:
+    """Put a trainer's precision in place.
+
+    Args:
+        trainer: That is to train, or to score.
+        model: Its parameters are put into it. Lightning does so after a checkpoint is read, and digits are lost.
+    """
+    own = trainer.precision_plugin
+    if type(own) is MixedPrecision and own.precision == "bf16-mixed":  # not those of sharded strategies
+        trainer.strategy.precision_plugin = CastOnce(own.precision, own.device)
+    trainer.precision_plugin.convert_module(model)
 
 
 def house_callbacks(

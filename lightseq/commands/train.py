@@ -36,7 +36,7 @@ from . import precision
 from .allocation import keep_freed_memory
 from .arguments import read_command_line
 from .beginning import Beginning
-from .house import Unprofiled, house_callbacks, in_order, listed
+from .house import Unprofiled, house_callbacks, in_order, listed, put_precision
 from .parser import BEST, TRAINER_DEFAULTS, SettingsParser, add_house_arguments, check_known, check_settings
 from .predictions import print_predictions
 from .report import describe, note, print_results, print_values
@@ -160,7 +160,7 @@ class SequenceCLI(LightningCLI):
             raise UserError("trainer.callbacks has a ModelCheckpoint like the house's own: set checkpoint.*") from error
         except (ValueError, TypeError) as error:  # what the Trainer's constructor refuses is a setting of the user's
             raise UserError(" ".join(str(error).split())) from error
-        trainer.precision_plugin.convert_module(self.model)  # Lightning does it after a checkpoint is read: digits lost
+        put_precision(trainer, self.model)
         trainer.callbacks = in_order(trainer.callbacks)  # type: ignore[attr-defined]
         return trainer
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 import yaml
 
+from lightseq.backbones.recurrent import GRU
 from lightseq.commands import precision
 from lightseq.model import SequenceModel, build_model
 
@@ -107,3 +108,26 @@ def test_what_is_said_is_obeyed(tiny: str, run: Run, monkeypatch: pytest.MonkeyP
     status, _, err = run(f"fit --config {tiny} --trainer.precision 64")
     assert status == 0, err
     assert chosen_in("runs/dinos/version_0") == "64"
+
+
+def test_in_bf16_a_weight_is_cast_once_a_forward_pass(run: Run, tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, forward = set(), GRU.forward
+
+    def watched(network: GRU, *given: torch.Tensor) -> object:
+        if network.training:
+            seen.add((torch.is_autocast_enabled("cpu"), torch.is_autocast_cache_enabled()))
+        return forward(network, *given)
+
+    monkeypatch.setattr(GRU, "forward", watched)
+    words = f"fit --config {tiny} --model.backbone gru --trainer.precision bf16-mixed --trainer.val_check_interval 1"
+    for updates in (1, 4):
+        status, _, err = run(f"{words} --trainer.max_steps {updates}")
+        assert status == 0, err
+    assert seen == {(True, True)}
+    early, late = (
+        torch.load(f"runs/dinos/version_{number}/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+        for number in (0, 1)
+    )
+    assert not any(
+        torch.equal(early[name], late[name]) for name in early
+    )  # no validation leaves a cast without gradient
