@@ -34,13 +34,15 @@ from by_hand import Loops
 from pytorch_lightning import Callback
 from runs import done_before, machine
 
+from lightseq.data import SequenceData
+
 STRETCH = 10
 """Updates between two interruptions."""
 
 CLASSICAL = ("rnn", "gru", "lstm")
 OTHERS = ("mingru", "minlstm", "rglru", "mlstm")
-SIZES = {"small": (128, 1, 200), "large": (512, 2, 40)}
-"""Hidden size, layers, updates."""
+SIZES = {"small": (128, 1, 200, 100), "large": (512, 2, 40, 40)}
+"""Hidden size, layers, updates, and updates between two looks at how it goes."""
 
 RECIPES = {
     "dinos": [],
@@ -115,8 +117,8 @@ def cases() -> dict[str, list[str]]:
     smallest = ["--data.window", "2", "--data.batch_size", "2", "--trainer.precision", "32-true"]
     found["overhead"] = [*network("lstm", 8, 1), *smallest, *looks(2000, 1000)]
     for backbone in CLASSICAL + OTHERS:
-        for size, (hidden, layers, updates) in SIZES.items():
-            found[f"{backbone}-{size}"] = [*network(backbone, hidden, layers), *looks(updates, updates // 2)]
+        for size, (hidden, layers, *cut) in SIZES.items():
+            found[f"{backbone}-{size}"] = [*network(backbone, hidden, layers), *looks(*cut)]
     return found
 
 
@@ -179,6 +181,18 @@ def line_of(name: str, entry: dict[str, Any]) -> str:
     )
 
 
+def making(dataset: str, **settings: Any) -> str:
+    """Microseconds that a batch takes to be made, with nothing else in between: the median of some epochs."""
+    loader = SequenceData(dataset, batch_size=32, seed=0, **settings).train_dataloader()
+    took = []
+    for _ in range(7):
+        began = perf_counter()
+        for _ in loader:
+            pass
+        took.append((perf_counter() - began) / len(loader) * 1e6)
+    return f"{dataset} {median(took):.0f} us ({min(took):.0f} to {max(took):.0f})"
+
+
 def main() -> None:
     known = cases()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -198,6 +212,8 @@ def main() -> None:
                 with chosen.kept.open("a") as out:
                     out.write(json.dumps({"key": name, **done[name]}) + "\n")
         print(line_of(name, done[name]), flush=True)
+    made = making("dinos"), making("shakespeare", window=64), making("shakespeare", window=64, cold_starts=0.06)
+    print(f"\na batch made: {made[0]}, {made[1]}, with cold starts {made[2]}")
 
 
 if __name__ == "__main__":
