@@ -31,13 +31,13 @@ class LastCheckpoint(Checkpoint):
         self.every_n_steps = every_n_steps
         self.path = Path(LAST)
         """Where it is written; known when a fit begins."""
-        self._saved_update, self._any = 0, False
+        self._saved_update, self._written = 0, False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self.path = Path(folder_of(trainer) or trainer.default_root_dir, "checkpoints", LAST)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._saved_update, self._any = trainer.global_step, False
+        self._saved_update, self._written = trainer.global_step, False
         data = trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, SequenceData):
             data.between_batches.append(partial(self._between_batches, trainer))
@@ -49,7 +49,7 @@ class LastCheckpoint(Checkpoint):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
-        if trainer.should_stop or not (self._any and self.every_n_steps):  # many short epochs would cost too much
+        if trainer.should_stop or not (self._written and self.every_n_steps):  # many short epochs would cost too much
             self.save(trainer)
 
     def on_train_batch_end(
@@ -67,4 +67,4 @@ class LastCheckpoint(Checkpoint):
                 with safely("the curves on disk"):
                     logger.experiment.flush()
         trainer.save_checkpoint(self.path, weights_only=False)
-        self._saved_update, self._any = trainer.global_step, True
+        self._saved_update, self._written = trainer.global_step, True

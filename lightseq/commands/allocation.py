@@ -6,6 +6,8 @@ import sys
 
 TRIM_THRESHOLD, MMAP_MAX = -1, -4
 """Of mallopt(3)."""
+CHOSEN = ("MALLOC_MMAP_", "MALLOC_TRIM_", "MALLOC_TOP_PAD_")
+"""Begins the name of a variable that sets the like."""
 
 
 def keep_freed_memory() -> None:
@@ -14,7 +16,7 @@ def keep_freed_memory() -> None:
 
     Where the environment has settings of its own for it, or the library is another, all stays as it is.
     """
-    chosen = any(name.startswith("MALLOC_") for name in os.environ) or "GLIBC_TUNABLES" in os.environ
+    chosen = any(name.startswith(CHOSEN) for name in os.environ) or "malloc" in os.environ.get("GLIBC_TUNABLES", "")
     if sys.platform == "linux" and not chosen:
         library = ctypes.CDLL(None)
         try:

@@ -46,5 +46,13 @@ def test_what_an_update_frees_is_there_for_the_next(tiny: str) -> None:
     assert faults(f"--config {tiny}") < 1_000
 
 
-def test_whoever_has_chosen_otherwise_is_obeyed(tiny: str) -> None:
-    assert faults(f"--config {tiny}", MALLOC_MMAP_THRESHOLD_="1048576") > 10_000
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("MALLOC_MMAP_THRESHOLD_", "1048576"), ("GLIBC_TUNABLES", "glibc.malloc.mmap_threshold=1048576")],
+)
+def test_whoever_has_chosen_otherwise_is_obeyed(tiny: str, name: str, value: str) -> None:
+    assert faults(f"--config {tiny}", **{name: value}) > 10_000
+
+
+def test_another_setting_is_no_choice(tiny: str) -> None:
+    assert faults(f"--config {tiny}", MALLOC_ARENA_MAX="2") < 1_000
