@@ -36,7 +36,7 @@ from . import precision
 from .allocation import keep_freed_memory
 from .arguments import read_command_line
 from .beginning import Beginning
-from .house import Unprofiled, house_callbacks, in_order, listed, put_precision
+from .house import Unprofiled, house_callbacks, in_order, leave_group, listed, put_precision
 from .parser import BEST, TRAINER_DEFAULTS, SettingsParser, add_house_arguments, check_known, check_settings
 from .predictions import print_predictions
 from .report import describe, note, print_results, print_values
@@ -143,8 +143,7 @@ class SequenceCLI(LightningCLI):
         if settings["enable_progress_bar"] is not False and not any(isinstance(c, ProgressBar) for c in own):
             house.append(RunProgress())
         if fitting:
-            labelled = self.model.labels is not None
-            house += house_callbacks(self.config_init[self.verb], labelled, self.results, self.exact)
+            house += house_callbacks(self.config_init["fit"], self.model.labels is not None, self.results, self.exact)
             settings["plugins"] = [*listed(settings["plugins"]), self.files]
         settings["callbacks"], settings["profiler"] = own + house, settings["profiler"] or Unprofiled()
         if fitting and settings["precision"] is None:
@@ -255,6 +254,7 @@ def run(verb: str, words: Sequence[str]) -> int:
     atexit.register(gc.freeze)  # else the interpreter takes seconds to take apart what the system frees at once
     try:
         SequenceCLI(verb, words)
+        leave_group()
     except MisconfigurationException as error:
         raise UserError(" ".join(str(error).split())) from error
     return 0
