@@ -19,17 +19,15 @@ from pytorch_lightning import Callback
 
 class Faults(Callback):
     def on_train_end(self, trainer, pl_module):
-        def taken():
-            torch.empty(1 << 24).fill_(1.0)
-
-        taken()
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-        for _ in range(10):
-            taken()
+        for _ in range(50):
+            torch.empty(1 << 24).fill_(1.0)
         with open("faults.txt", "w") as file:
             file.write(str(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before))
 """
-"""Counts the pages that are fetched for a block of 64 MB, ten times over: 16,384 each, where they have 4 KB."""
+BLOCK = (1 << 26) // os.sysconf("SC_PAGE_SIZE")
+"""Pages of a block of 64 MB, of which fifty are taken and freed, one after the other. Of those that are kept the first few
+are new all the same: how many, until one fits where one was, depends on what small things lie between them."""
 
 
 def faults(words: str, **environment: str) -> int:
@@ -43,7 +41,7 @@ def faults(words: str, **environment: str) -> int:
 
 
 def test_what_an_update_frees_is_there_for_the_next(tiny: str) -> None:
-    assert faults(f"--config {tiny}") < 1_000
+    assert faults(f"--config {tiny}") < 25 * BLOCK
 
 
 @pytest.mark.parametrize(
@@ -51,8 +49,8 @@ def test_what_an_update_frees_is_there_for_the_next(tiny: str) -> None:
     [("MALLOC_MMAP_THRESHOLD_", "1048576"), ("GLIBC_TUNABLES", "glibc.malloc.mmap_threshold=1048576")],
 )
 def test_whoever_has_chosen_otherwise_is_obeyed(tiny: str, name: str, value: str) -> None:
-    assert faults(f"--config {tiny}", **{name: value}) > 10_000
+    assert faults(f"--config {tiny}", **{name: value}) > 45 * BLOCK
 
 
 def test_another_setting_is_no_choice(tiny: str) -> None:
-    assert faults(f"--config {tiny}", MALLOC_ARENA_MAX="2") < 1_000
+    assert faults(f"--config {tiny}", MALLOC_ARENA_MAX="2") < 25 * BLOCK
