@@ -26,8 +26,8 @@ class Faults(Callback):
             file.write(str(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before))
 """
 BLOCK = (1 << 26) // os.sysconf("SC_PAGE_SIZE")
-"""Pages of a block of 64 MB, of which fifty are taken and freed, one after the other. Of those that are kept the first few
-are new all the same: how many, until one fits where one was, depends on what small things lie between them."""
+"""Pages of a block of 64 MB, of which fifty are taken and freed, one after the other. Of those that are kept the first
+few are new all the same: what small things come to lie between them decides how many, one to six in 24 trials."""
 
 
 def faults(words: str, **environment: str) -> int:
