@@ -2,9 +2,9 @@
 
 A case is a recipe, a backbone with its size (``lstm-small``, ``mingru-large``), or ``overhead``: a network so small
 that little else is left. Each is one training by ``lightseq fit`` in a terminal, on the CPU, with everything on: bar,
-logging, samples, checkpoints. It is interrupted every few updates, and in another process two bare loops take the same
-batches, ready-made: one with the same network, precision and optimiser; and one in fp32 as a user would write it, with
-torch's AdamW as it comes where the case has that. What the machine does meanwhile falls on all three alike.
+logging, samples, checkpoints. It is interrupted about twice a second, and in another process two bare loops take the
+same batches, ready-made: one with the same network, precision and optimiser; and one in fp32 as a user would write it,
+with torch's AdamW as it comes where the case has that. What the machine does meanwhile falls on all three alike.
 
 ``fit`` keeps the memory that it frees. With ``MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=1000000000000`` in the
 environment all three do, and what is left is the cost of all that ``fit`` does beside an update.
@@ -36,15 +36,15 @@ from runs import done_before, machine
 
 from lightseq.data import SequenceData
 
-STRETCH = 10
-"""Updates between two interruptions."""
+STRETCH, SECONDS = 10, 0.5
+"""Updates, and time, between two interruptions at the least: what comes after one finds the caches empty."""
 
 COLUMNS = ("case", "precision", "fit, tokens/s", "bare loop", "user's loop", "fit : bare", "of stretches")
 COLUMNS += ("fit : user's", "of stretches", "added, µs", "median")
 
 CLASSICAL = ("rnn", "gru", "lstm")
 OTHERS = ("mingru", "minlstm", "rglru", "mlstm")
-SIZES = {"small": (128, 1, 200, 100), "large": (512, 2, 40, 40)}
+SIZES = {"small": (128, 1, 400, 200), "large": (512, 2, 40, 40)}
 """Hidden size, layers, updates, and updates between two looks at how it goes."""
 
 RECIPES = {
@@ -85,14 +85,14 @@ class Beside(Callback):
         self.batches.append(batch)
 
     def on_train_batch_end(self, trainer, system, outputs, batch, batch_idx):
-        if len(self.batches) == STRETCH:
-            self.close()
+        if len(self.batches) >= STRETCH and self.fit + perf_counter() - self.began > SECONDS:
+            self.close(whole=True)
 
-    def close(self):
+    def close(self, whole):
         """End a stretch."""
         self.fit += perf_counter() - self.began
         tokens = sum(int((batch.targets >= 0).sum()) for batch in self.batches)
-        own = {"fit": self.fit, "tokens": tokens, "updates": len(self.batches)}
+        own = {"fit": self.fit, "tokens": tokens, "updates": len(self.batches), "whole": whole}
         for name in ("bare", "fp32"):
             own[name] = self.loops.train(name, self.batches)
         self.stretches.append(own)
@@ -107,7 +107,7 @@ class Beside(Callback):
 
     def on_train_end(self, trainer, system):
         """With what the last update has led to."""
-        self.close()
+        self.close(whole=False)
         record = {"precision": str(trainer.precision), "stretches": self.stretches[1:]}  # the first warms up
         Path(self.result).write_text(json.dumps(record))
 
@@ -118,7 +118,7 @@ def cases() -> dict[str, list[str]]:
     for name, cut in RECIPES.items():
         found[name] = ["--config", name, *(looks(*cut) if cut else [])]
     smallest = ["--data.window", "2", "--data.batch_size", "2", "--trainer.precision", "32-true"]
-    found["overhead"] = [*network("lstm", 8, 1), *smallest, *looks(2000, 1000)]
+    found["overhead"] = [*network("lstm", 8, 1), *smallest, *looks(6000, 3000)]
     for backbone in CLASSICAL + OTHERS:
         for size, (hidden, layers, *cut) in SIZES.items():
             found[f"{backbone}-{size}"] = [*network(backbone, hidden, layers), *looks(*cut)]
@@ -172,11 +172,11 @@ def line_of(name: str, entry: dict[str, Any]) -> str:
     """A row of the table."""
     stretches = entry["stretches"]
     total = {key: sum(stretch[key] for stretch in stretches) for key in stretches[0]}
-    whole = [stretch for stretch in stretches if stretch["updates"] == STRETCH]
+    whole = [stretch for stretch in stretches if stretch["whole"]]
     ratios = [stretch["bare"] / stretch["fit"] for stretch in whole]
     low, *_, high = quantiles(ratios, n=10, method="inclusive")
     users = median(stretch["fp32"] / stretch["fit"] for stretch in whole)
-    added = [(stretch["fit"] - stretch["bare"]) / STRETCH * 1e6 for stretch in whole]
+    added = [(stretch["fit"] - stretch["bare"]) / stretch["updates"] * 1e6 for stretch in whole]
     rates = " | ".join(f"{total['tokens'] / total[loop]:,.0f}" for loop in ("fit", "bare", "fp32"))
     return (
         f"| `{name}` | {entry['precision']} | {rates} | {total['bare'] / total['fit']:.3f} | {median(ratios):.3f} "

@@ -43,28 +43,15 @@ def add_product(bias: Tensor, weight: Tensor, room: Tensor) -> Callable[[Tensor]
     return fill
 
 
-def tanh_row(recurrent: Tensor, room: Tensor, state: State) -> Callable[[], None]:
-    """``tanh_cell``."""
+def rnn_row(activate: Callable[..., object], recurrent: Tensor, room: Tensor, state: State) -> Callable[[], None]:
+    """``tanh_cell``, ``relu_cell``; ``activate`` takes ``out``."""
     weight, total, hidden = recurrent.numpy(), room.numpy()[0], state[0].numpy()[0]
     product = np.empty_like(total)
 
     def update() -> None:
         np.dot(hidden, weight, product)
         np.add(total, product, total)
-        np.tanh(total, hidden)
-
-    return update
-
-
-def relu_row(recurrent: Tensor, room: Tensor, state: State) -> Callable[[], None]:
-    """``relu_cell``."""
-    weight, total, hidden = recurrent.numpy(), room.numpy()[0], state[0].numpy()[0]
-    product = np.empty_like(total)
-
-    def update() -> None:
-        np.dot(hidden, weight, product)
-        np.add(total, product, total)
-        np.maximum(total, 0.0, out=hidden)
+        activate(total, out=hidden)
 
     return update
 

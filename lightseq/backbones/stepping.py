@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..types import State
-from .one_row import add_product, alone, gru_row, lstm_row, relu_row, take_row, tanh_row
+from .one_row import add_product, alone, gru_row, lstm_row, rnn_row, take_row
 
 Bind: TypeAlias = Callable[[Tensor, State], Callable[[], None]]
 """(room for ``bias`` + x ``w_input`` (B, GH), one layer's state, each (B, H)) -> what overwrites both, the state with
@@ -82,8 +83,10 @@ def _add_product(bias: Tensor, weight: Tensor, room: Tensor) -> Callable[[Tensor
     return lambda x: torch.addmm(bias, x, weight, out=room)
 
 
-def prepare_tanh(weights: Sequence[Tensor]) -> Layer:
-    """``tanh_cell``."""
+def _prepare_rnn(
+    activate: Callable[..., object], activate_row: Callable[..., object], weights: Sequence[Tensor]
+) -> Layer:
+    """``tanh_cell``, ``relu_cell``; the activation by torch and by NumPy, both with ``out``."""
     w_input, w_hidden, b_input, b_hidden = weights
     recurrent = w_hidden.T.contiguous()
 
@@ -91,27 +94,15 @@ def prepare_tanh(weights: Sequence[Tensor]) -> Layer:
         (hidden,) = state
 
         def update() -> None:
-            torch.tanh(total.addmm_(hidden, recurrent), out=hidden)
+            activate(total.addmm_(hidden, recurrent), out=hidden)
 
         return update
 
-    return Layer(w_input.T.contiguous(), b_input + b_hidden, bind, partial(tanh_row, recurrent))
+    return Layer(w_input.T.contiguous(), b_input + b_hidden, bind, partial(rnn_row, activate_row, recurrent))
 
 
-def prepare_relu(weights: Sequence[Tensor]) -> Layer:
-    """``relu_cell``."""
-    w_input, w_hidden, b_input, b_hidden = weights
-    recurrent = w_hidden.T.contiguous()
-
-    def bind(total: Tensor, state: State) -> Callable[[], None]:
-        (hidden,) = state
-
-        def update() -> None:
-            torch.clamp_min(total.addmm_(hidden, recurrent), 0.0, out=hidden)
-
-        return update
-
-    return Layer(w_input.T.contiguous(), b_input + b_hidden, bind, partial(relu_row, recurrent))
+prepare_tanh = partial(_prepare_rnn, torch.tanh, np.tanh)
+prepare_relu = partial(_prepare_rnn, partial(torch.clamp_min, min=0.0), partial(np.maximum, 0.0))
 
 
 def prepare_gru(weights: Sequence[Tensor]) -> Layer:
