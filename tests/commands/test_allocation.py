@@ -11,6 +11,7 @@ import pytest
 pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not GNU's")
 
 FAULTS = """
+import ctypes
 import resource
 
 import torch
@@ -19,6 +20,7 @@ from pytorch_lightning import Callback
 
 class Faults(Callback):
     def on_train_end(self, trainer, pl_module):
+        ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)  # PR_SET_THP_DISABLE: a huge page would be one for hundreds
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         for _ in range(50):
             torch.empty(1 << 24).fill_(1.0)
@@ -32,7 +34,7 @@ few are new all the same: what small things come to lie between them decides how
 
 def faults(words: str, **environment: str) -> int:
     Path("faulting.py").write_text(FAULTS)
-    own = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
     paths = os.pathsep.join([os.getcwd(), own.get("PYTHONPATH", "")])
     line = f"{words} --trainer.callbacks+=faulting.Faults"
     command = [sys.executable, "-m", "lightseq", "fit", *line.split()]
