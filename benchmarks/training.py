@@ -86,13 +86,13 @@ class Beside(Callback):
 
     def on_train_batch_end(self, trainer, system, outputs, batch, batch_idx):
         if len(self.batches) >= STRETCH and self.fit + perf_counter() - self.began > SECONDS:
-            self.close(whole=True)
+            self.close()
 
-    def close(self, whole):
+    def close(self):
         """End a stretch."""
         self.fit += perf_counter() - self.began
         tokens = sum(int((batch.targets >= 0).sum()) for batch in self.batches)
-        own = {"fit": self.fit, "tokens": tokens, "updates": len(self.batches), "whole": whole}
+        own = {"fit": self.fit, "tokens": tokens, "updates": len(self.batches)}
         for name in ("bare", "fp32"):
             own[name] = self.loops.train(name, self.batches)
         self.stretches.append(own)
@@ -107,7 +107,7 @@ class Beside(Callback):
 
     def on_train_end(self, trainer, system):
         """With what the last update has led to."""
-        self.close(whole=False)
+        self.close()
         record = {"precision": str(trainer.precision), "stretches": self.stretches[1:]}  # the first warms up
         Path(self.result).write_text(json.dumps(record))
 
@@ -172,7 +172,7 @@ def line_of(name: str, entry: dict[str, Any]) -> str:
     """A row of the table."""
     stretches = entry["stretches"]
     total = {key: sum(stretch[key] for stretch in stretches) for key in stretches[0]}
-    whole = [stretch for stretch in stretches if stretch["whole"]]
+    whole = stretches[:-1]  # training ends in the middle of the last
     ratios = [stretch["bare"] / stretch["fit"] for stretch in whole]
     low, *_, high = quantiles(ratios, n=10, method="inclusive")
     users = median(stretch["fp32"] / stretch["fit"] for stretch in whole)

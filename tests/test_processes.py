@@ -187,9 +187,10 @@ def test_equal_updates_give_equal_results(
 
 
 RANKS = """
-import math, os
+import atexit, math, os
 from pathlib import Path
 import pytorch_lightning as pl
+import torch
 from lightseq.commands import precision
 
 precision.GAIN = 0.0 if "LOCAL_RANK" in os.environ else math.inf  # the first process finds bf16 slow, another fast
@@ -197,10 +198,13 @@ precision.GAIN = 0.0 if "LOCAL_RANK" in os.environ else math.inf  # the first pr
 class Ranks(pl.Callback):
     def on_train_start(self, trainer, pl_module):
         Path(f"rank{trainer.global_rank}").write_text(str(trainer.precision))
+        group = torch.distributed.is_initialized
+        assert group()
+        atexit.register(lambda: Path(f"group{trainer.global_rank}").write_text(str(group())))
 """
 
 
-def test_a_process_that_another_one_starts_computes_in_the_same_precision(
+def test_a_process_that_another_one_starts_computes_in_the_same_precision_and_both_leave_their_group(
     tiny: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("LIGHTSEQ_PRECISION")
@@ -208,6 +212,7 @@ def test_a_process_that_another_one_starts_computes_in_the_same_precision(
     words = ["--trainer.devices=2", "--trainer.callbacks+=ranks.Ranks", "--trainer.fast_dev_run=true"]
     child(Path.cwd(), "-m", "lightseq", "fit", "--config", tiny, *words)
     assert [Path(f"rank{rank}").read_text() for rank in range(2)] == ["32-true"] * 2
+    assert [Path(f"group{rank}").read_text() for rank in range(2)] == ["False"] * 2
 
 
 if __name__ == "__main__":
