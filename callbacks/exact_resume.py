@@ -13,6 +13,7 @@ from ..data import SequenceData
 from ..system import SequenceSystem
 from .agreement import gathered
 from .loop_progress import settle
+from .restored_state import check_run_record, restorable_states
 
 KEY = "lightseq"
 """Of a checkpoint: what this callback adds to Lightning's own."""
@@ -71,7 +72,8 @@ class ExactResume(Callback):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        self._stored = checkpoint.get(KEY)  # Lightning alone has none
+        checkpoint["callbacks"] = restorable_states(trainer, checkpoint.get("callbacks", {}))
+        self._stored = check_run_record(checkpoint, KEY, "the checkpoint") or None  # Lightning alone has none
         if self._stored is not None:
             self._ranks, self._due = self._stored["ranks"], self._stored["validation_due"]
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .checkpoint_contents import check_contents, parameters_at_most, weight_count
 from .checkpoint_format import damage, load_file
 from .errors import UserError
 from .model import SequenceModel, build_model
@@ -70,7 +71,17 @@ def find_checkpoint(place: str | Path, last: bool = False) -> Path:
 
 
 def _checkpoints(folder: Path) -> list[Path]:
-    return list((folder / "checkpoints").glob("*.ckpt")) or list(folder.glob("*.ckpt"))
+    """Return the checkpoints in a run folder; what a link brings in from outside is not one of its files."""
+    for pattern in ("checkpoints/*.ckpt", "*.ckpt"):
+        found = [path for path in folder.glob(pattern) if path.is_file() and is_within(path, folder)]
+        if found:
+            return found
+    return []
+
+
+def is_within(path: Path, folder: Path) -> bool:
+    """Return whether a path lies in a folder once all links are followed."""
+    return path.resolve().is_relative_to(folder.resolve())
 
 
 def _first_good(candidates: Iterable[Path]) -> Path:
@@ -123,10 +134,11 @@ def read_checkpoint(path: Path, lazily: bool = False) -> dict[str, Any]:
         UserError: Not a checkpoint, damaged, or of another program.
     """
     content = load_file(path, lazily=lazily)
-    settings = content.get("hyper_parameters", {})
-    missing = [name for name in MODEL_SETTINGS if name not in settings]
+    settings = content.get("hyper_parameters")
+    missing = [name for name in MODEL_SETTINGS if not isinstance(settings, dict) or name not in settings]
     if missing or "state_dict" not in content:
         raise UserError(f"{path} is no checkpoint of lightseq's: it lacks {missing[0] if missing else 'its weights'}")
+    check_contents(content, path)
     return content
 
 
@@ -142,7 +154,8 @@ def load_trained(place: str | Path) -> Trained:
     path = find_checkpoint(place)
     content = read_checkpoint(path)
     settings = content["hyper_parameters"]
-    model = build_model(**{name: settings[name] for name in MODEL_SETTINGS})
+    with parameters_at_most(weight_count(content), path):
+        model = build_model(**{name: settings[name] for name in MODEL_SETTINGS})
     weights = {k.removeprefix(PREFIX): v for k, v in content["state_dict"].items() if k.startswith(PREFIX)}
     try:
         model.load_state_dict(weights)

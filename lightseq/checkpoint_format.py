@@ -143,11 +143,11 @@ def _examine(path: Path) -> str | None:
         end = file.read()
         file.seek(0)
         if end[-COMMENT:].startswith(MAGIC):
-            return _examine_hash(file, size, end)
+            return _examine_hash(file, size, end) or _examine_sizes(file, size)
         if not BEGIN.startswith(file.read(len(BEGIN))):
             return FOREIGN
         if end[-END_LENGTH:].startswith(END) and end.endswith(NO_COMMENT):
-            return _examine_members(file)
+            return _examine_members(file) or _examine_sizes(file, size)
         return "does not match its hash" if end.startswith(END) else "is cut short"
 
 
@@ -159,6 +159,18 @@ def _examine_hash(file: BinaryIO, size: int, end: bytes) -> str | None:
     content.update(NO_COMMENT)
     whole = struct.pack("<H", COMMENT) + MAGIC + content.hexdigest().encode()
     return None if end.endswith(whole) else "does not match its hash"
+
+
+def _examine_sizes(file: BinaryIO, size: int) -> str | None:
+    """Return what is wrong with the sizes of an archive's members: torch compresses none, so none can grow in memory."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+    except Exception:  # zipfile raises half a dozen kinds for an archive that is not one
+        return FOREIGN
+    compressed = any(member.compress_type != zipfile.ZIP_STORED for member in members)
+    larger = sum(member.file_size for member in members) > size
+    return "holds compressed data, which no checkpoint of lightseq's does" if compressed or larger else None
 
 
 def _examine_members(file: BinaryIO) -> str | None:

@@ -17,6 +17,9 @@ from .errors import UserError, did_you_mean
 PLUGIN_ARGUMENTS = {"data.dataset": "data.dataset_args", "model.backbone": "model.backbone_args"}
 """The keys that name a plugin, and where its own arguments stand."""
 
+NAMES_A_PLACE = re.compile(r"(.*_)?(path|file|folder|url)s?")
+"""Arguments of a dataset that name what it opens, whatever their annotation."""
+
 BELONGINGS = {
     "data.dataset": ("data.dataset_args", "sampling.prompts"),
     "model.backbone": ("model.backbone_args",),
@@ -183,7 +186,7 @@ def overlay(base: Settings, top: Settings) -> tuple[Settings, list[str]]:
             if get(values, belonging) is not None:
                 place = places.get(belonging, "the checkpoint")
                 notes.append(f"{key} is {new}: {belonging} of {old} is dropped ({place})")
-                values = _without(values, belonging)
+                values = without(values, belonging)
                 places = {k: v for k, v in places.items() if k != belonging and not k.startswith(f"{belonging}.")}
     return Settings(_merged(values, top.values), {**places, **top.places}), notes
 
@@ -197,11 +200,12 @@ def _merged(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _without(values: Mapping[str, Any], key: str) -> dict[str, Any]:
+def without(values: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return nested values without a dotted key and what is below it."""
     head, _, rest = key.partition(".")
     if not rest:
         return {k: v for k, v in values.items() if k != head}
-    return {k: _without(v, rest) if k == head else v for k, v in values.items()}
+    return {k: without(v, rest) if k == head and isinstance(v, Mapping) else v for k, v in values.items()}
 
 
 def check_keys(settings: Settings, known: Iterable[str]) -> None:

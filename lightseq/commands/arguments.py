@@ -5,24 +5,23 @@ that was written. Flags win over files.
 """
 
 import json
-import re
 import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from .. import config, registry, signatures
-from ..checkpoint import find_checkpoint, read_checkpoint
+from .. import config, registry
 from ..config import Settings
 from ..errors import UserError
+from .run_settings import settings_of_run
 
 HERE = "command line"
 
+TRUST = "--trust"
+"""Says that the classes, files and folders which a run's configuration names are to be used. It is typed alone: no file
+can say it."""
+
 RUNS = ("ckpt_path", "resume", "init_from")
 """Settings that name a run. Those that a run was begun with are no others' business."""
-
-NAMES_A_PLACE = re.compile(r"(.*_)?(path|file|folder|url)s?")
-"""Arguments of a dataset that name what it opens, whatever their annotation."""
 
 
 class CommandLine(NamedTuple):
@@ -34,16 +33,20 @@ class CommandLine(NamedTuple):
     """The merged configuration, and the places of the flags as well."""
 
 
-def read_command_line(words: Sequence[str]) -> CommandLine:
+def read_command_line(words: Sequence[str], verb: str) -> CommandLine:
     """Take the configuration files and the plugins' own arguments out of the words.
 
+    Args:
+        words: The command line after the command.
+        verb: The command; of a run that is only scored, fewer settings are used.
+
     Raises:
-        UserError: A missing or broken file, a flag without its value, or a checkpoint that names a file to read.
+        UserError: A missing or broken file, a flag without its value, or a run folder or checkpoint that needs trust.
     """
     files: list[Settings] = []
     flags = Settings({}, {})
     left: list[str] = []
-    queue = list(words)
+    queue = [word for word in words if word != TRUST]
     while queue:
         word = queue.pop(0)
         flag, equals, value = word.partition("=")
@@ -71,41 +74,9 @@ def read_command_line(words: Sequence[str]) -> CommandLine:
             registry.allow_file(str(named))
     run = next((flags.values[key] for key in ("ckpt_path", "resume") if key in flags.values), None)
     if run and run != "auto" and not files:
-        files = [_settings_of_run(run, flags)]
+        prints = any(word.startswith("--print_config") for word in left)  # which must import nothing of a run's
+        files = [settings_of_run(run, flags, verb, trust=TRUST in words and not prints)]
     return _merged(files, flags, left)
-
-
-def _settings_of_run(place: str, flags: Settings) -> Settings:
-    """The configuration that a checkpoint's run was trained with, where it lies beside it; else what the checkpoint
-    says of its data. Neither allows a file of code, and a checkpoint alone names no file to open either."""
-    where = Path(place)
-    within = where.parent.parent if where.parent.name == "checkpoints" else None
-    folder = where if where.is_dir() else within
-    file = config.newest_config(folder) if folder else None
-    if file is not None:
-        said = config.read_settings(file.read_text(encoding="utf-8"), str(file))
-        return Settings({key: value for key, value in said.values.items() if key not in RUNS}, said.places)
-    path = find_checkpoint(place)
-    data = dict(read_checkpoint(path).get("datamodule_hyper_parameters", {}))
-    stored, given = (config.get(said, "dataset_args") or {} for said in (data, flags.values.get("data", {})))
-    if config.get(flags.values, "data.dataset") not in (None, data.get("dataset")):
-        return Settings({"data": data}, {})
-    missing = [key for key in _places(str(data.get("dataset")), stored) if key not in given]
-    if missing:
-        words = " ".join(f"--data.dataset_args.{key} {stored[key]!r:.200}" for key in missing)
-        raise UserError(f"{path} names what to read, and a checkpoint alone opens nothing: type {words}")
-    return Settings({"data": data}, {})
-
-
-def _places(dataset: str, arguments: Mapping[str, Any]) -> list[str]:
-    """The arguments that may say what a dataset opens: free text other than the default, and what is called so."""
-    known = signatures.parameters(registry.load(registry.DATASETS, dataset), dataset) if arguments else {}
-    return [
-        key
-        for key, value in arguments.items()
-        if key in known and value not in (None, known[key].default)
-        if NAMES_A_PLACE.fullmatch(key) or signatures.is_free_text(known[key].annotation)
-    ]
 
 
 def _merged(files: Sequence[Settings], flags: Settings, left: list[str]) -> CommandLine:

@@ -9,7 +9,10 @@ import torch
 
 from ..callbacks.averaging import averaging_of
 from ..callbacks.exact_resume import KEY
+from .. import signatures
+from ..callbacks.restored_state import check_run_record
 from ..checkpoint import MODEL_SETTINGS, find_checkpoint, read_checkpoint
+from ..checkpoint_contents import weight_count
 from ..config import Settings
 from ..data import SequenceData
 from ..errors import UserError
@@ -39,6 +42,10 @@ class Beginning:
         """What it says of the run that wrote it."""
         self.update = 0
         """Its last one."""
+        self.path: Path | None = None
+        """The checkpoint, or that of the run whose weights begin this one."""
+        self.most_parameters: int | None = None
+        """Numbers in the weights of the network that it describes; None where there is no checkpoint."""
         self.resumed: Resumed | None = None
         self.origin: Origin | None = None
         self._averaged = False
@@ -77,14 +84,18 @@ class Beginning:
         path = self.resumed.path if self.resumed else find_checkpoint(settings["ckpt_path"], last=verb == "fit")
         content = read_checkpoint(path)
         self.weights, stored = content["state_dict"], content["hyper_parameters"]
+        self.path, self.most_parameters = path, weight_count(content)
         settings["ckpt_path"] = str(path)
         if verb == "fit":
+            self.stored, self._averaged = check_run_record(content, KEY, path), "averaging_state" in content
             self._check_left(content, settings["trainer"], path)
-            self.stored, self._averaged = content.get(KEY, {}), "averaging_state" in content
             self.update = content["global_step"]
         settings["data"]["tokens"], settings["data"]["label_names"] = stored["vocabulary"], stored["labels"]
         ruled = RULED if self.resumed else set(stored) - set(LINKS)
-        for name in set(settings["model"].keys()) & ruled & set(stored):  # an older one may lack a setting
+        known = signatures.parameters(SequenceSystem, "model", frozenset(LINKS))
+        names = set(settings["model"].keys()) & ruled & set(stored) & set(known)  # an older one may lack a setting
+        stored = {**stored, **signatures.convert(known, {name: stored[name] for name in names}, "the checkpoint")}
+        for name in names:
             key = f"model.{name}"
             if key in self.places and settings["model"][name] != stored[name]:
                 note(f"{self.places[key]}: {key} is {stored[name]} in the checkpoint, which rules")
@@ -113,6 +124,19 @@ class Beginning:
         if self.stored:
             exact = self.resumed is not None and not self.resumed.with_changes
             check_same(self.stored, trainer.world_size, data.store.key if exact else None, str(place))
+
+    def give_weights(self, system: SequenceSystem) -> None:
+        """Load the weights of the checkpoint, to score them.
+
+        Raises:
+            UserError: They do not fit the settings beside them.
+        """
+        assert self.weights is not None
+        try:
+            system.load_state_dict(self.weights)
+        except RuntimeError as error:
+            reason = str(error).splitlines()[-1].strip()
+            raise UserError(f"the weights in {self.path} do not fit its settings: {reason:.200}") from error
 
     def give(self, system: SequenceSystem) -> str:
         """The weights of another run, to a system that has just been built; what to say about where it begins."""

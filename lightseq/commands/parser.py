@@ -79,6 +79,12 @@ def add_house_arguments(parser: LightningArgumentParser) -> None:
         "--resume_with_changes", type=bool, default=False, help="Go on although settings are others now."
     )
     parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="Import the classes, open the files and write to the folders that the configuration of a run by somebody "
+        "else names, with --resume or --ckpt_path. Typed on the command line, never in a file.",
+    )
+    parser.add_argument(
         "--init_from",
         type=str | None,
         default=None,

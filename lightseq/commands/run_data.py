@@ -54,7 +54,7 @@ def data_of(place: str, words: Sequence[str] = ()) -> "SequenceData":
     from ..data import SequenceData
     from .arguments import read_command_line
 
-    said = read_command_line([*words, f"--ckpt_path={place}"]).settings.values
+    said = read_command_line([*words, f"--ckpt_path={place}"], "sample").settings.values
     stored = read_checkpoint(find_checkpoint(place))["hyper_parameters"]
     name = config.get(said, "data.dataset")
     if not name:

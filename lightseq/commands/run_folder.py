@@ -14,6 +14,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from .. import registry
 from ..callbacks.results import ENDED
 from ..errors import UserError
+from ..signed_config import sign
 from .places import RUNS
 
 
@@ -96,3 +97,5 @@ class RunConfig(SaveConfigCallback):
             (Path(folder) / ENDED).unlink(missing_ok=True)  # a run that had ended, and is made longer
         self.overwrite = True
         super().setup(trainer, pl_module, "fit")
+        if trainer.is_global_zero:
+            sign(Path(folder) / self.config_filename)

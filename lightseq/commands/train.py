@@ -24,13 +24,14 @@ from ..callbacks.graceful_stop import listening, started_by_another
 from ..callbacks.places import folder_of
 from ..callbacks.progress import RunProgress
 from ..callbacks.results import ENDED, Results
+from ..checkpoint_contents import parameters_at_most
 from ..checkpoint_files import CheckpointFiles
 from ..config import Settings, read_settings
 from ..data import SequenceData
 from ..data.batching import DocumentBatches
 from ..data.findings import headline
 from ..data.ngram import yardsticks
-from ..errors import Stopped, UserError
+from ..errors import Stopped, UserError, quote
 from ..system import SequenceSystem
 from . import precision
 from .allocation import keep_freed_memory
@@ -52,6 +53,10 @@ UNTRUE_HERE = (
 """Warnings of Lightning's that tell a user of lightseq nothing."""
 
 
+RESTORING = (AttributeError, AssertionError, LookupError, OverflowError, RuntimeError, TypeError)
+"""What restoring raises where a checkpoint's state does not fit the run, beside ``ValueError``."""
+
+
 class SequenceCLI(LightningCLI):
     """One verb of Lightning's.
 
@@ -62,7 +67,7 @@ class SequenceCLI(LightningCLI):
 
     def __init__(self, verb: str, words: Sequence[str]) -> None:
         self.verb = verb
-        self.line = read_command_line(words)
+        self.line = read_command_line(words, verb)
         self.beginning = Beginning(self.line.settings.places)
         self.results, self.exact, self.files = Results(), ExactResume(), CheckpointFiles()
         super().__init__(
@@ -103,6 +108,11 @@ class SequenceCLI(LightningCLI):
         check_settings(self.config[self.verb], self.line.settings.places)
         if self.beginning.origin:
             self.beginning.origin.rule(self.config[self.verb], self.line.settings.places)
+
+    def instantiate_classes(self) -> None:
+        """Build everything; of a checkpoint's settings no larger network than it has weights for."""
+        with parameters_at_most(self.beginning.most_parameters, self.beginning.path):
+            super().instantiate_classes()
 
     def after_instantiate_classes(self) -> None:
         """Refuse what shows only in the data."""
@@ -167,7 +177,7 @@ class SequenceCLI(LightningCLI):
         settings = {**super()._prepare_subcommand_kwargs(subcommand), "weights_only": True}
         if self.verb != "fit":  # the weights alone: Lightning would ask for the callbacks of the training too
             settings["ckpt_path"] = None
-            self.model.load_state_dict(self.beginning.weights)
+            self.beginning.give_weights(self.model)
         return settings
 
     def fit(self, **kwargs: Any) -> None:
@@ -183,10 +193,18 @@ class SequenceCLI(LightningCLI):
             except (ValueError, MisconfigurationException) as error:
                 known = isinstance(error, UserError)
                 if self.results.started and not known and not isinstance(error, MisconfigurationException):
+                    if kwargs.get("ckpt_path") is not None and trainer.global_step <= self.beginning.update:
+                        raise self._unrestored(error) from error
                     raise  # a bug, and what it left behind helps to find it
                 if not (self.results.started and known):  # of a run that has diverged the folder says how
                     self._drop_unused()
                 raise error if known else UserError(" ".join(str(error).split())) from error
+            except RESTORING as error:
+                if kwargs.get("ckpt_path") is None or trainer.global_step > self.beginning.update:
+                    raise
+                if not self.results.started:
+                    self._drop_unused()
+                raise self._unrestored(error) from error
             except Stopped as stop:
                 self._write_what_waits()
                 if not self.results.started:
@@ -197,6 +215,11 @@ class SequenceCLI(LightningCLI):
                         raise SystemExit(0) from stop
                     raise
         self._write_what_waits()
+
+    def _unrestored(self, error: Exception) -> UserError:
+        """Return the message about a checkpoint whose state does not fit the run: it was read, and no update was made."""
+        path = self._get(self.config_init, "ckpt_path")
+        return UserError(f"{path} cannot be restored ({quote(error):.200}); LIGHTSEQ_DEBUG=1 shows where")
 
     def _run_logger(self) -> TensorBoardLogger:
         runs = runs_of(self._get(self.config_init, "trainer")["default_root_dir"], self.datamodule.dataset_name)

@@ -1,0 +1,141 @@
+"""Check what a checkpoint says of callbacks and of the run, before a fit restores it.
+
+A checkpoint may come from somebody else. Lightning's ``ModelCheckpoint`` takes paths from it, and removes these files
+later; here they are looked for by name in the folder of the run, and nowhere else.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from torch import Tensor
+
+from ..checkpoint import LAST, PREVIOUS
+from ..errors import UserError
+
+RUN_RECORD = {
+    "world_size": int,
+    "precision": str,
+    "text": str | None,
+    "validation_due": bool,
+    "ending": bool,
+    "accumulate": int,
+    "ranks": list,
+}
+"""What ``ExactResume`` stores of a run, and the types of it."""
+
+
+def check_run_record(content: Mapping[str, Any], key: str, path: str | Path) -> dict[str, Any]:
+    """Return what ``ExactResume`` has stored in a checkpoint; empty for one of plain Lightning.
+
+    Args:
+        content: Of the checkpoint.
+        key: Of the record in it.
+        path: The checkpoint, for messages.
+
+    Raises:
+        UserError: A value of another type, or one that is missing.
+    """
+    record = content.get(key, {})
+    if not isinstance(record, dict):
+        raise UserError(f"{path}: {key} must be a record of the run, not a {type(record).__name__}")
+    for name, expected in RUN_RECORD.items() if record else ():
+        value = record.get(name)
+        if not isinstance(value, expected) or (expected is int and (isinstance(value, bool) or value < 1)):
+            raise UserError(f"{path}: {key}.{name} does not hold what a run stores there")
+    if record and len(record["ranks"]) != record["world_size"]:
+        raise UserError(f"{path}: {key}.ranks holds {len(record['ranks'])} states for {record['world_size']} processes")
+    return record
+
+
+def restorable_states(trainer: pl.Trainer, states: object) -> dict[str, Any]:
+    """Return the states of the callbacks as they may be restored.
+
+    The files of a ``ModelCheckpoint`` are those of the same names in its own folder; any other is forgotten. States of
+    callbacks that are not lightseq's or ``EarlyStopping`` are plain values for their own classes to read.
+
+    Args:
+        trainer: With the callbacks, and the folders of its ``ModelCheckpoint`` resolved.
+        states: Of a checkpoint, by ``state_key``.
+
+    Raises:
+        UserError: The state of a callback has not the names and types that it stores.
+    """
+    if not isinstance(states, dict):
+        raise UserError("callbacks must be states by name")
+    restorable = dict(states)
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        state = states.get(callback.state_key)
+        if state is None:
+            continue
+        if not isinstance(state, dict):
+            raise UserError(f"the state of {type(callback).__name__} does not hold what it stores there")
+        if isinstance(callback, ModelCheckpoint):
+            restorable[callback.state_key] = _with_own_files(callback, state)
+        elif _is_checked(callback) and not matches(state, callback.state_dict()):
+            raise UserError(f"the state of {type(callback).__name__} does not hold what it stores there")
+    return restorable
+
+
+def matches(value: Any, template: Any) -> bool:
+    """Return whether a value has the structure of a template: names of dicts, shapes of tensors, types of numbers.
+
+    An empty dict stands for numbers by name.
+    """
+    if isinstance(template, dict):
+        if not isinstance(value, dict):
+            return False
+        if not template:
+            return all(isinstance(name, str) and _is_number(number) for name, number in value.items())
+        return value.keys() == template.keys() and all(matches(value[name], template[name]) for name in template)
+    if isinstance(template, Tensor):
+        return isinstance(value, Tensor) and value.shape == template.shape
+    return _is_number(value) if _is_number(template) else isinstance(value, type(template))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_checked(callback: Callback) -> bool:
+    return isinstance(callback, EarlyStopping) or type(callback).__module__.startswith("lightseq.")
+
+
+def _with_own_files(callback: ModelCheckpoint, state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the state of a ``ModelCheckpoint`` as it follows from the files in its folder and their stored scores."""
+    scores = state.get("best_k_models")
+    kept = {
+        path: score
+        for name, score in (scores.items() if isinstance(scores, dict) else ())
+        if (path := _own_file(callback, name)) and (_is_number(score) or _is_scalar(score))
+    }
+    lowest, highest = (min(kept, key=kept.__getitem__), max(kept, key=kept.__getitem__)) if kept else ("", "")
+    best, worst = (lowest, highest) if callback.mode == "min" else (highest, lowest)
+    is_full = bool(kept) and len(kept) == callback.save_top_k
+    return {
+        "monitor": callback.monitor,
+        "dirpath": callback.dirpath,
+        "current_score": None,
+        "best_k_models": kept,
+        "best_model_path": best or _own_file(callback, state.get("best_model_path")),
+        "best_model_score": kept[best] if best else None,
+        "kth_best_model_path": worst if is_full else "",
+        "kth_value": kept[worst] if is_full else callback.kth_value,
+        "last_model_path": _own_file(callback, state.get("last_model_path")),
+    }
+
+
+def _own_file(callback: ModelCheckpoint, path: object) -> str:
+    """Return the file of the same name in the folder of a ``ModelCheckpoint``; empty where there is none."""
+    name = Path(path).name if isinstance(path, str) and "\0" not in path else ""
+    if callback.dirpath is None or not name.endswith(".ckpt") or name in (LAST, PREVIOUS):
+        return ""
+    file = os.path.join(callback.dirpath, name)
+    return file if os.path.isfile(file) and not os.path.islink(file) else ""
+
+
+def _is_scalar(value: object) -> bool:
+    return isinstance(value, Tensor) and value.numel() == 1 and not value.is_complex()
