@@ -21,6 +21,9 @@ row is stored once."""
 
 MAX_DEPTH = 32
 
+TOO_LARGE = ("memory", "overflow", "invalid shape", "too large", "too big")
+"""Words of torch's about a size that it cannot even reserve."""
+
 MAX_SHOWN = 60
 """Characters of a value that a message shows."""
 
@@ -79,16 +82,15 @@ def parameters_at_most(limit: int | None, path: Path | None) -> Iterator[None]:
             counted.add(id(parameter))
             count += parameter.numel()
             if count > limit:  # its memory is reserved, and not used yet
-                raise UserError(f"the settings in {path} describe a network larger than its {limit:,} stored weights")
+                raise _larger(path, limit)
 
     handle = register_module_parameter_registration_hook(add)
     try:
         yield
     except (RuntimeError, OverflowError) as error:
-        # torch says of a size that it cannot even reserve
-        if not any(words in str(error) for words in ("memory", "overflow", "invalid shape", "too large", "too big")):
+        if not any(words in str(error) for words in TOO_LARGE):
             raise
-        raise UserError(f"the settings in {path} describe a network larger than its {limit:,} stored weights") from error
+        raise _larger(path, limit) from error
     finally:
         handle.remove()
 
@@ -96,6 +98,10 @@ def parameters_at_most(limit: int | None, path: Path | None) -> Iterator[None]:
 def weight_count(content: Mapping[str, Any]) -> int:
     """Return the number of numbers in all weights of a checkpoint."""
     return sum(weight.numel() for weight in content["state_dict"].values())
+
+
+def _larger(path: Path | None, limit: int) -> UserError:
+    return UserError(f"the settings in {path} describe a network larger than its {limit:,} stored weights")
 
 
 def _check_tensor(tensor: Tensor, name: str, path: Path, allowance: int) -> None:
@@ -140,7 +146,7 @@ def _is_list(value: Any, is_item: Any = lambda item: isinstance(item, str)) -> b
 
 def _is_arguments(value: Any) -> bool:
     """Return whether a value is what a configuration can hold as the arguments of a plugin."""
-    return value is None or (isinstance(value, dict) and all(isinstance(k, str) and _is_plain(v) for k, v in value.items()))
+    return value is None or (isinstance(value, dict) and _is_plain(value))
 
 
 def _is_plain(value: Any, depth: int = 0) -> bool:

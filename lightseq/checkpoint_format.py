@@ -162,7 +162,7 @@ def _examine_hash(file: BinaryIO, size: int, end: bytes) -> str | None:
 
 
 def _examine_sizes(file: BinaryIO, size: int) -> str | None:
-    """Return what is wrong with the sizes of an archive's members: torch compresses none, so none can grow in memory."""
+    """Return what is wrong with the sizes of an archive's members: torch compresses none, and none may grow."""
     try:
         with zipfile.ZipFile(file) as archive:
             members = archive.infolist()

@@ -1,8 +1,8 @@
 """Recognize configuration files that lightseq has written for this user.
 
 A run folder may come from somebody else, and its ``config.yaml`` can name classes to import and files to open. The
-configuration of every run ends in a keyed hash of its text (HMAC-SHA-256, RFC 2104). The key is made once for each user
-and stays in ``$XDG_STATE_HOME/lightseq``, else ``~/.local/state/lightseq``: a folder may be moved or renamed, and a file
+configuration of every run ends in a keyed hash of its text (HMAC-SHA-256, RFC 2104). The key is made once for each
+user, in ``$XDG_STATE_HOME/lightseq``, else ``~/.local/state/lightseq``. A run folder may be moved or renamed; a file
 that somebody else has written or changed does not match.
 """
 

@@ -26,6 +26,7 @@ sampling: {temperatures: [0.0, 1.0], prompts: ["", tri], every_n_steps: 2, lengt
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Each test in an empty folder with an empty cache elsewhere."""
     monkeypatch.setenv("LIGHTSEQ_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("LIGHTSEQ_PRECISION", "32-true")  # not what is faster at this moment
     monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
     here = tmp_path / "here"

@@ -4,9 +4,13 @@ Configuration files are merged here, so that a mistake can be told with its line
 that was written. Flags win over files.
 """
 
+import importlib.util
 import json
+import os
+import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from .. import config, registry
@@ -24,6 +28,10 @@ RUNS = ("ckpt_path", "resume", "init_from")
 """Settings that name a run. Those that a run was begun with are no others' business."""
 
 
+CLASS_NAME = re.compile(r"(?<![\w./-])([A-Za-z_]\w*)(?:\.\w+)*\.[A-Z]\w*")
+"""A class with its module, as it is written in a setting: ``my_callbacks.MyCallback``; the first group is the module."""
+
+
 class CommandLine(NamedTuple):
     """What the words say."""
 
@@ -31,6 +39,8 @@ class CommandLine(NamedTuple):
     """For jsonargparse: the merged configuration as one text, and the flags."""
     settings: Settings
     """The merged configuration, and the places of the flags as well."""
+    trust: bool
+    """Whether ``--trust`` was typed."""
 
 
 def read_command_line(words: Sequence[str], verb: str) -> CommandLine:
@@ -76,14 +86,35 @@ def read_command_line(words: Sequence[str], verb: str) -> CommandLine:
     if run and run != "auto" and not files:
         prints = any(word.startswith("--print_config") for word in left)  # which must import nothing of a run's
         files = [settings_of_run(run, flags, verb, trust=TRUST in words and not prints)]
-    return _merged(files, flags, left)
+    return _merged(files, flags, left, TRUST in words)
 
 
-def _merged(files: Sequence[Settings], flags: Settings, left: list[str]) -> CommandLine:
+def import_named_modules(words: Sequence[str]) -> None:
+    """Make the modules in the working folder importable that the command line or its configuration files name.
+
+    A command does not look into the working folder for anything else: a file there that is called like a library would
+    be imported in its place.
+
+    Args:
+        words: The command line after the command.
+    """
+    texts = list(words)
+    for word, following in zip(words, [*words, ""][1:], strict=False):
+        flag, equals, value = word.partition("=")
+        if flag in ("--config", "-c") and (value or following):
+            texts.append(config.find_config(value if equals else following)[0])
+    for name in {match[1] for text in texts for match in CLASS_NAME.finditer(text)}:
+        here = Path(name).is_dir() or Path(f"{name}.py").is_file()
+        if here and importlib.util.find_spec(name) is None:
+            sys.path.append(os.getcwd())  # after all that is installed
+            return
+
+
+def _merged(files: Sequence[Settings], flags: Settings, left: list[str], trust: bool) -> CommandLine:
     merged = Settings({}, {})
     for layer in [*files, flags]:
         merged, notes = config.overlay(merged, layer)
         for note in notes:
             print(f"lightseq: {note}", file=sys.stderr)
     text = json.dumps(merged.values, default=str, ensure_ascii=False)
-    return CommandLine([*(["--config", text] if merged.values else []), *left], merged)
+    return CommandLine([*(["--config", text] if merged.values else []), *left], merged, trust)

@@ -7,9 +7,9 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from .. import signatures
 from ..callbacks.averaging import averaging_of
 from ..callbacks.exact_resume import KEY
-from .. import signatures
 from ..callbacks.restored_state import check_run_record
 from ..checkpoint import MODEL_SETTINGS, find_checkpoint, read_checkpoint
 from ..checkpoint_contents import weight_count
@@ -20,8 +20,11 @@ from ..system import SequenceSystem
 from .init_from import Origin, find_origin
 from .parser import LINKS
 from .report import note
-from .resume import Resumed, check_not_ended, check_same, run_of, take_resumed
+from .resume import Resumed, check_files, check_not_ended, check_same, run_of, take_resumed
 from .run_folder import check_unfinished
+
+CHECKED = frozenset((*LINKS, "backbone_args"))
+"""Settings of the model whose types are checked elsewhere."""
 
 RULED = {*MODEL_SETTINGS, "optimizer"} - {*LINKS, "dropout"}
 """Settings of the model that a run which goes on cannot change."""
@@ -32,10 +35,12 @@ class Beginning:
 
     Args:
         places: Where each setting is said.
+        trust: Whether links in a run folder may lead out of it.
     """
 
-    def __init__(self, places: Mapping[str, str]) -> None:
+    def __init__(self, places: Mapping[str, str], trust: bool) -> None:
         self.places = places
+        self.trust = trust
         self.weights: dict[str, torch.Tensor] | None = None
         """Of a checkpoint."""
         self.stored: dict[str, Any] = {}
@@ -73,6 +78,8 @@ class Beginning:
         """
         if verb == "fit":
             self.resumed = take_resumed(settings, resolved)
+            if self.folder is not None:
+                check_files(self.folder, self.trust)
             if self.resumed is None:  # a run that goes on has its weights
                 self.origin = find_origin(settings["init_from"], settings.get("ckpt_path"))
         elif word := next((word for word in ("resume", "init_from") if settings[word] is not None), None):
@@ -92,9 +99,10 @@ class Beginning:
             self.update = content["global_step"]
         settings["data"]["tokens"], settings["data"]["label_names"] = stored["vocabulary"], stored["labels"]
         ruled = RULED if self.resumed else set(stored) - set(LINKS)
-        known = signatures.parameters(SequenceSystem, "model", frozenset(LINKS))
-        names = set(settings["model"].keys()) & ruled & set(stored) & set(known)  # an older one may lack a setting
-        stored = {**stored, **signatures.convert(known, {name: stored[name] for name in names}, "the checkpoint")}
+        known = signatures.parameters(SequenceSystem, "model", CHECKED)
+        names = set(settings["model"].keys()) & ruled & set(stored)  # an older one may lack a setting
+        checked = {name: stored[name] for name in names if name in known}
+        stored = {**stored, **signatures.convert(known, checked, str(path))}
         for name in names:
             key = f"model.{name}"
             if key in self.places and settings["model"][name] != stored[name]:

@@ -97,7 +97,9 @@ def serve(root: str, port: int | None) -> str:
     with contextlib.redirect_stderr(io.StringIO()):  # it advertises how it loads
         from tensorboard import default, program  # type: ignore[import-untyped]
 
-        board = program.TensorBoard(plugins=default.get_plugins())
+        # the projector opens the files that a text in a run folder names
+        plugins = [plugin for plugin in default.get_plugins() if "projector" not in getattr(plugin, "__module__", "")]
+        board = program.TensorBoard(plugins=plugins)
         board.configure(
             argv=("lightseq",),
             logdir=root,

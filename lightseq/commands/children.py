@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -15,6 +16,20 @@ STOPS = (signal.SIGINT, signal.SIGTERM)
 
 IMPATIENT = 1.0
 """Seconds after which another one ends it at once; who stops a process and its group may send two."""
+
+
+ISOLATED = (
+    "import sys; sys.path[:] = [path for path in sys.path if path]; "
+    "import runpy; runpy.run_module('lightseq', run_name='__main__', alter_sys=True)"
+)
+"""Runs ``python -m lightseq`` without the working folder in front of what is installed, on Python 3.10."""
+
+
+def fit_command(words: Sequence[str]) -> list[str]:
+    """Return the command of a fit in a process of its own, which imports nothing from the working folder by accident."""
+    if sys.version_info >= (3, 11):
+        return [sys.executable, "-P", "-m", "lightseq", "fit", *words]
+    return [sys.executable, "-c", ISOLATED, "fit", *words]
 
 
 def run_child(
@@ -36,7 +51,8 @@ def run_child(
     """
     before = {number: signal.signal(number, _stop) for number in STOPS}
     try:
-        process = subprocess.Popen(command, env=environment, stdout=out, stderr=err)
+        isolated = {**environment, "PYTHONSAFEPATH": "1"}  # the processes that it starts are isolated too
+        process = subprocess.Popen(command, env=isolated, stdout=out, stderr=err)
         try:
             return process.wait()
         except Stopped as stop:

@@ -1,10 +1,12 @@
 """``--init_from``: a new run that begins with the weights of an old one."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..checkpoint import find_checkpoint, read_checkpoint
+from ..checkpoint_contents import weight_count
 from ..data import SequenceData
 from ..errors import UserError
 from ..system import SequenceSystem
@@ -19,12 +21,15 @@ class Origin(NamedTuple):
     content: Mapping[str, Any]
     """Of its checkpoint."""
 
-    def rule(self, settings: Any, places: Mapping[str, str]) -> None:
+    def rule(self, settings: Any, places: Mapping[str, str]) -> int:
         """Its architecture rules, and its vocabulary grows by what the text adds.
 
         Args:
             settings: Of the fit, of which they are set.
             places: Where each is said.
+
+        Returns:
+            The number of parameters that the new network can have at most.
         """
         stored = self.content["hyper_parameters"]
         tokens, labels = SequenceData(settings["data"]["dataset"], settings["data"]["dataset_args"]).alphabet()
@@ -34,6 +39,13 @@ class Origin(NamedTuple):
             settings["model"][name] = value
         for text in notes:
             note(text)
+        outputs = len(stored["labels"] or stored["vocabulary"])
+        growth = max(
+            len(settings["data"]["tokens"]) / len(stored["vocabulary"]),
+            len(labels or settings["data"]["tokens"]) / outputs,
+            1,
+        )
+        return math.ceil(weight_count(self.content) * growth)  # no weight grows by more than tokens or outputs do
 
     def give(self, system: SequenceSystem) -> str:
         """Its weights, to a system that has just been built; what there is to say about it."""

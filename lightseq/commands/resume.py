@@ -1,11 +1,12 @@
 """Which run a ``fit`` goes on with, and whether it is the same one."""
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..callbacks.results import ENDED
-from ..checkpoint import find_checkpoint
+from ..checkpoint import find_checkpoint, is_within
 from ..config import Settings, newest_config, read_settings
 from ..errors import UserError
 from ..transfer import ARCHITECTURE
@@ -72,6 +73,24 @@ def take_resumed(settings: Any, resolved: Callable[[], Settings]) -> Resumed | N
     if found:
         settings["ckpt_path"] = str(found.path)
     return found
+
+
+def check_files(folder: Path, trust: bool) -> None:
+    """Refuse to go on in a run folder where a file is something else: what is written there would go elsewhere.
+
+    Args:
+        folder: Of the run.
+        trust: Whether links may lead out of the folder.
+
+    Raises:
+        UserError: A pipe or a device, or a link that leads out of the folder.
+    """
+    for parent, folders, files in os.walk(folder):
+        for path in (Path(parent, name) for name in (*folders, *files)):
+            if path.is_symlink() and not trust and not is_within(path, folder):
+                raise UserError(f"{path} is a link that leads out of the run folder: remove it, or add --trust")
+            if not path.is_symlink() and not path.is_file() and not path.is_dir():
+                raise UserError(f"{path} is neither a file nor a folder: remove it to go on with the run")
 
 
 def check_not_ended(resumed: Resumed, content: Mapping[str, Any]) -> None:

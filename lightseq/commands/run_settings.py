@@ -94,7 +94,7 @@ def _checked_data(settings: Settings, flags: Settings, source: str) -> Settings:
     if missing:
         stored = config.get(data, "dataset_args")
         words = " ".join(f"--data.dataset_args.{key} {shlex.quote(f'{stored[key]:.200}')}" for key in missing[:1])
-        raise UserError(f"{source} names what to read, and is not from your own runs: nothing is opened before you type {words}")
+        raise UserError(f"{source} is not from your own runs, and names what to read: to open it, type {words}")
     return settings
 
 

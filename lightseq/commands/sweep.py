@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from ..config import find_config, read_settings
 from ..errors import Stopped, UserError
 from . import Parser
-from .children import run_child, stopped_by
+from .children import fit_command, run_child, stopped_by
 
 LARGEST = 2**32 - 1
 """NumPy takes no larger seed."""
@@ -136,7 +136,7 @@ def _train(seed: int, words: Sequence[str], environment: Mapping[str, str]) -> T
     """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "results.json"
-        command = [sys.executable, "-m", "lightseq", "fit", f"--seed_everything={seed}", *words]
+        command = fit_command([f"--seed_everything={seed}", *words])
         status = run_child(command, {**environment, "LIGHTSEQ_RESULTS": str(file)})
         if number := stopped_by(status):
             raise Stopped(number)

@@ -35,7 +35,7 @@ from ..errors import Stopped, UserError, quote
 from ..system import SequenceSystem
 from . import precision
 from .allocation import keep_freed_memory
-from .arguments import read_command_line
+from .arguments import import_named_modules, read_command_line
 from .beginning import Beginning
 from .house import Unprofiled, house_callbacks, in_order, leave_group, listed, put_precision
 from .parser import BEST, TRAINER_DEFAULTS, SettingsParser, add_house_arguments, check_known, check_settings
@@ -53,10 +53,6 @@ UNTRUE_HERE = (
 """Warnings of Lightning's that tell a user of lightseq nothing."""
 
 
-RESTORING = (AttributeError, AssertionError, LookupError, OverflowError, RuntimeError, TypeError)
-"""What restoring raises where a checkpoint's state does not fit the run, beside ``ValueError``."""
-
-
 class SequenceCLI(LightningCLI):
     """One verb of Lightning's.
 
@@ -68,7 +64,7 @@ class SequenceCLI(LightningCLI):
     def __init__(self, verb: str, words: Sequence[str]) -> None:
         self.verb = verb
         self.line = read_command_line(words, verb)
-        self.beginning = Beginning(self.line.settings.places)
+        self.beginning = Beginning(self.line.settings.places, self.line.trust)
         self.results, self.exact, self.files = Results(), ExactResume(), CheckpointFiles()
         super().__init__(
             SequenceSystem,
@@ -107,7 +103,8 @@ class SequenceCLI(LightningCLI):
         """Refuse what can be refused before anything is read or written."""
         check_settings(self.config[self.verb], self.line.settings.places)
         if self.beginning.origin:
-            self.beginning.origin.rule(self.config[self.verb], self.line.settings.places)
+            limit = self.beginning.origin.rule(self.config[self.verb], self.line.settings.places)
+            self.beginning.path, self.beginning.most_parameters = self.beginning.origin.path, limit
 
     def instantiate_classes(self) -> None:
         """Build everything; of a checkpoint's settings no larger network than it has weights for."""
@@ -190,21 +187,6 @@ class SequenceCLI(LightningCLI):
                 if trainer.strategy.root_device.type == "cpu":
                     keep_freed_memory()
                 trainer.fit(**kwargs)
-            except (ValueError, MisconfigurationException) as error:
-                known = isinstance(error, UserError)
-                if self.results.started and not known and not isinstance(error, MisconfigurationException):
-                    if kwargs.get("ckpt_path") is not None and trainer.global_step <= self.beginning.update:
-                        raise self._unrestored(error) from error
-                    raise  # a bug, and what it left behind helps to find it
-                if not (self.results.started and known):  # of a run that has diverged the folder says how
-                    self._drop_unused()
-                raise error if known else UserError(" ".join(str(error).split())) from error
-            except RESTORING as error:
-                if kwargs.get("ckpt_path") is None or trainer.global_step > self.beginning.update:
-                    raise
-                if not self.results.started:
-                    self._drop_unused()
-                raise self._unrestored(error) from error
             except Stopped as stop:
                 self._write_what_waits()
                 if not self.results.started:
@@ -214,12 +196,26 @@ class SequenceCLI(LightningCLI):
                     if started_by_another():  # which speaks for both, and must not take this one for dead
                         raise SystemExit(0) from stop
                     raise
+            except Exception as error:
+                mistake = self._mistake_behind(error, kwargs.get("ckpt_path"))
+                if mistake is None:
+                    raise  # a bug, and what it left behind helps to find it
+                if not (self.results.started and isinstance(error, UserError)):  # a run that has diverged says how
+                    self._drop_unused()
+                raise mistake from (error if mistake is not error else None)
         self._write_what_waits()
 
-    def _unrestored(self, error: Exception) -> UserError:
-        """Return the message about a checkpoint whose state does not fit the run: it was read, and no update was made."""
-        path = self._get(self.config_init, "ckpt_path")
-        return UserError(f"{path} cannot be restored ({quote(error):.200}); LIGHTSEQ_DEBUG=1 shows where")
+    def _mistake_behind(self, error: Exception, checkpoint: Any) -> UserError | None:
+        """Return the message for an exception that is the user's, or that of a checkpoint; None for a bug."""
+        if isinstance(error, UserError):
+            return error
+        if isinstance(error, MisconfigurationException):
+            return UserError(" ".join(str(error).split()))
+        if checkpoint is not None and self.trainer.global_step <= self.beginning.update:  # no update was made since
+            return UserError(f"{checkpoint} cannot be restored ({quote(error):.200}); LIGHTSEQ_DEBUG=1 shows where")
+        if isinstance(error, ValueError) and not self.results.started:
+            return UserError(" ".join(str(error).split()))
+        return None
 
     def _run_logger(self) -> TensorBoardLogger:
         runs = runs_of(self._get(self.config_init, "trainer")["default_root_dir"], self.datamodule.dataset_name)
@@ -276,6 +272,7 @@ def run(verb: str, words: Sequence[str]) -> int:
     jsonargparse.set_parsing_settings(config_read_mode_fsspec_enabled=False)
     atexit.register(gc.freeze)  # else the interpreter takes seconds to take apart what the system frees at once
     try:
+        import_named_modules(words)
         SequenceCLI(verb, words)
         leave_group()
     except MisconfigurationException as error:

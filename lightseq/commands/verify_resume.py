@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..config import find_config, read_settings
 from ..errors import Stopped, UserError
 from . import Parser
-from .children import run_child, stopped_by
+from .children import fit_command, run_child, stopped_by
 
 if TYPE_CHECKING:
     from .bit_equality import Row, Run
@@ -128,7 +128,7 @@ def _fit(
         UserError: It trained nothing, or not in a run folder.
     """
     out, err, record = (root.with_name(f"{name}.{ending}") for ending in ("out", "err", "json"))
-    command = [sys.executable, "-m", "lightseq", "fit", *words, f"--trainer.default_root_dir={root}"]
+    command = fit_command([*words, f"--trainer.default_root_dir={root}"])
     variables = {**environment, "LIGHTSEQ_RESULTS": str(record)}
     with out.open("wb") as said, err.open("wb") as complained:
         status = run_child(command, variables, said, complained)
