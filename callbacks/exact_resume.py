@@ -13,10 +13,13 @@ from ..data import SequenceData
 from ..system import SequenceSystem
 from .agreement import gathered
 from .loop_progress import settle
-from .restored_state import check_run_record, restorable_states
+from .restored_state import check_optimizer, check_run_record, restorable_states
 
 KEY = "lightseq"
 """Of a checkpoint: what this callback adds to Lightning's own."""
+
+NUMPY_KEYS = 624
+"""Numbers in the state of the Mersenne Twister, and its largest position."""
 
 
 class ExactResume(Callback):
@@ -39,6 +42,7 @@ class ExactResume(Callback):
         self._ranks: list[dict[str, Any]] | None = None
         self._bounds: tuple[int | None, int] | None = None
         self._options: list[dict[str, Any]] = []
+        self._optimizers: object = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self._validated, self._due, self._stored, self._ranks, self._bounds = -1, False, None, None, None
@@ -72,6 +76,7 @@ class ExactResume(Callback):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
+        self._optimizers = checkpoint.get("optimizer_states")
         checkpoint["callbacks"] = restorable_states(trainer, checkpoint.get("callbacks", {}))
         self._stored = check_run_record(checkpoint, KEY, "the checkpoint") or None  # Lightning alone has none
         if self._stored is not None:
@@ -80,6 +85,9 @@ class ExactResume(Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Of a run with no update left Lightning would do nothing, not even end it: until it has begun, nothing bounds
         it. The optimiser is fresh here, and has the options of the settings."""
+        if self._optimizers is not None and not (isinstance(pl_module, SequenceSystem) and pl_module.sharding):
+            check_optimizer(trainer.optimizers, self._optimizers)
+        self._optimizers = None
         own = ("params", "fused")  # what a checkpoint's moments are kept for stays
         self._options = [{k: v for k, v in g.items() if k not in own} for g in trainer.optimizers[0].param_groups]
         if self._stored and self._stored["ending"] and self.same_run:
@@ -145,7 +153,10 @@ def load_rank_state(system: SequenceSystem, state: dict[str, Any]) -> None:
     """Go on from where ``rank_state`` was taken."""
     system.carried.load_state_dict(state)
     for name, gradient in state["gradients"].items():
-        system.get_parameter(name).grad = gradient.to(system.device)
+        parameter = system.get_parameter(name)
+        if gradient.shape != parameter.shape:
+            raise ValueError(f"the gradient of {name} has the shape {tuple(gradient.shape)}")
+        parameter.grad = gradient.to(system.device).contiguous()
     set_random_states(state["random"])
 
 
@@ -164,6 +175,7 @@ def random_states() -> dict[str, Any]:
 
 def set_random_states(states: dict[str, Any]) -> None:
     """Go on drawing where ``random_states`` was taken."""
+    _check_random_states(states)
     torch.set_rng_state(states["torch"])
     if states["cuda"]:
         torch.cuda.set_rng_state_all(states["cuda"])
@@ -171,3 +183,15 @@ def set_random_states(states: dict[str, Any]) -> None:
     random.setstate((version, tuple(map(int, internal)), gauss))
     keys, *rest = states["numpy"]
     np.random.set_state(("MT19937", keys.numpy().astype(np.uint32), *rest))
+
+
+def _check_random_states(states: dict[str, Any]) -> None:
+    """Refuse states that a generator would take and read beyond: NumPy looks at none of these numbers.
+
+    Raises:
+        ValueError: A state of another size, or a position outside of it.
+    """
+    keys, position, has_gauss, _ = states["numpy"]
+    fits = keys.shape == (NUMPY_KEYS,) and 0 <= position <= NUMPY_KEYS and has_gauss in (0, 1)
+    if not fits or states["torch"].shape != torch.get_rng_state().shape:
+        raise ValueError("the states of the random-number generators have other sizes")

@@ -5,11 +5,12 @@ later; here they are looked for by name in the folder of the run, and nowhere el
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from torch import Tensor
 
@@ -78,6 +79,56 @@ def restorable_states(trainer: pl.Trainer, states: object) -> dict[str, Any]:
         elif _is_checked(callback) and not matches(state, callback.state_dict()):
             raise UserError(f"the state of {type(callback).__name__} does not hold what it stores there")
     return restorable
+
+
+def check_optimizer(optimizers: Sequence[torch.optim.Optimizer], states: object) -> None:
+    """Check the stored state of the optimizers: a fused one reads and writes as many numbers as its weight has.
+
+    Args:
+        optimizers: As they were built, with the parameters in their groups.
+        states: Of a checkpoint, one for each.
+
+    Raises:
+        UserError: Another number of groups or parameters, or a state that is not a tensor of its parameter's shape.
+    """
+    refused = UserError("the state of the optimizer in the checkpoint does not fit the weights")
+    if not isinstance(states, list) or len(states) != len(optimizers):
+        raise refused
+    for optimizer, state in zip(optimizers, states, strict=True):
+        if not isinstance(state, dict) or not isinstance(state.get("param_groups"), list):
+            raise refused
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        indices = [index for group in state["param_groups"] for index in _indices(group)]
+        moments = state.get("state")
+        if not isinstance(moments, dict) or len(indices) != len(parameters):
+            raise refused
+        by_index = dict(zip(indices, parameters, strict=True))
+        for index, values in moments.items():
+            if index not in by_index or not isinstance(values, dict):
+                raise refused
+            if not all(_is_moment(name, value, by_index[index]) for name, value in values.items()):
+                raise refused
+
+
+def _indices(group: object) -> list[int]:
+    """Return the indices of a stored group's parameters; none where its options are not plain numbers."""
+    if not isinstance(group, dict) or not isinstance(group.get("params"), list):
+        return []
+    options = (value for name, value in group.items() if name != "params")
+    for value in options:
+        numbers = value if isinstance(value, list | tuple) else [value]
+        if not all(number is None or isinstance(number, bool | int | float | str) for number in numbers):
+            return []
+    return [index for index in group["params"] if isinstance(index, int)]
+
+
+def _is_moment(name: object, value: object, parameter: Tensor) -> bool:
+    """Return whether a value is the number of updates, or a tensor of a parameter's shape and kind."""
+    if name == "step":
+        return _is_number(value) or _is_scalar(value)
+    if not isinstance(value, Tensor):
+        return value is None
+    return value.shape == parameter.shape and value.is_contiguous() and value.is_floating_point()
 
 
 def matches(value: Any, template: Any) -> bool:

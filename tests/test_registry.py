@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lightseq import registry
-from lightseq.commands.arguments import NAMES_A_PLACE
+from lightseq.config import NAMES_A_PLACE
 from lightseq.data import SequenceData
 from lightseq.errors import UserError
 

@@ -29,7 +29,7 @@ RUNS = ("ckpt_path", "resume", "init_from")
 
 
 CLASS_NAME = re.compile(r"(?<![\w./-])([A-Za-z_]\w*)(?:\.\w+)*\.[A-Z]\w*")
-"""A class with its module, as it is written in a setting: ``my_callbacks.MyCallback``; the first group is the module."""
+"""A class as a setting names it, ``my_callbacks.MyCallback``; the first group is its module."""
 
 
 class CommandLine(NamedTuple):

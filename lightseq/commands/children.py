@@ -26,7 +26,7 @@ ISOLATED = (
 
 
 def fit_command(words: Sequence[str]) -> list[str]:
-    """Return the command of a fit in a process of its own, which imports nothing from the working folder by accident."""
+    """Return the command of a fit whose imports the files in the working folder cannot replace."""
     if sys.version_info >= (3, 11):
         return [sys.executable, "-P", "-m", "lightseq", "fit", *words]
     return [sys.executable, "-c", ISOLATED, "fit", *words]

@@ -5,7 +5,6 @@ has written for this user is used as it is. Of any other, what scores or samples
 asks for ``--trust``. A checkpoint without a run folder names its data, and nothing else.
 """
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -55,7 +54,7 @@ def settings_of_run(place: str, flags: Settings, verb: str, trust: bool) -> Sett
         path = find_checkpoint(place)
         content = read_checkpoint(path)
         data = Settings({"data": dict(content.get("datamodule_hyper_parameters", {}))}, {})
-        return data if trust else _checked_data(data, flags, str(path))
+        return data if trust else _checked_data(data, flags, str(path), "a checkpoint alone opens nothing")
     text = file.read_text(encoding="utf-8")
     read = config.read_settings(text, str(file))
     settings = Settings({key: value for key, value in read.values.items() if key not in STARTS}, read.places)
@@ -64,7 +63,7 @@ def settings_of_run(place: str, flags: Settings, verb: str, trust: bool) -> Sett
     if trust or is_signed(text):
         return settings
     if verb != "fit":
-        return _checked_data(settings, flags, str(file))
+        return _checked_data(settings, flags, str(file), "it is not from your own runs")
     return _checked_fit(settings, flags, file)
 
 
@@ -81,7 +80,7 @@ def _for_scoring(settings: Settings, trusted: bool) -> Settings:
     return _only(settings, values)
 
 
-def _checked_data(settings: Settings, flags: Settings, source: str) -> Settings:
+def _checked_data(settings: Settings, flags: Settings, source: str, reason: str) -> Settings:
     """Return settings whose data name no place; where the user has typed another dataset, that rules.
 
     Raises:
@@ -93,8 +92,8 @@ def _checked_data(settings: Settings, flags: Settings, source: str) -> Settings:
     missing = _places(settings, flags)
     if missing:
         stored = config.get(data, "dataset_args")
-        words = " ".join(f"--data.dataset_args.{key} {shlex.quote(f'{stored[key]:.200}')}" for key in missing[:1])
-        raise UserError(f"{source} is not from your own runs, and names what to read: to open it, type {words}")
+        words = " ".join(f"--data.dataset_args.{key} {str(stored[key])!r:.200}" for key in missing)
+        raise UserError(f"{source} names what to read, and {reason}: type {words}")
     return settings
 
 
