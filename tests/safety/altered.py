@@ -38,6 +38,9 @@ COMMANDS = (
     "fit --ckpt_path {run} --print_config",
 )
 
+CONFIGURED = tuple(COMMANDS[index] for index in (1, 4, 7, 8, 10))
+"""Those that read a run's configuration, one of each kind."""
+
 ODD: tuple[Any, ...] = (
     None, True, -1, 0, 10**9, 10**40, 0.5, float("nan"), "", "x", str(OUTSIDE / "kept.ckpt"), [], ["a"], [["a"]], {},
     {"a": 1}, {"class_path": "planted.Planted"}, torch.zeros(2), torch.zeros(1).expand(10**11),
@@ -103,7 +106,7 @@ def altered(dice: Random, count: int) -> Iterator[tuple[str, Callable[[Path], No
         yield text, lambda run, text=text: configure(run, text)  # type: ignore[misc]
     for name in ("samples.jsonl", "samples.md", "checkpoints", "config.yaml", "results.json"):
         yield f"link {name}", lambda run, name=name: link(run / name)  # type: ignore[misc]
-    for path, value in itertools.islice(itertools.product(settings, ODD), 0, None, 5):
+    for path, value in itertools.islice(itertools.product(settings, ODD), 0, None, 7):
         yield f"{path} {type(value).__name__}", with_content(replaced(honest, path, value))
     for _ in range(count):
         path, value = dice.choice(everywhere), dice.choice(ODD)
@@ -173,7 +176,9 @@ def main() -> None:
     sys.addaudithook(hook)
     trials = 0
     for (what, alter), command in zip(altered(dice, int(sys.argv[1])), itertools.cycle(COMMANDS), strict=False):
-        several = COMMANDS if what.startswith(("paths", "link")) or what in CONFIGURATIONS else [command]
+        several = (
+            COMMANDS if what.startswith(("paths", "link")) else CONFIGURED if what in CONFIGURATIONS else [command]
+        )
         for typed in several:
             shutil.copytree("honest", fresh / "run")
             alter(fresh / "run")

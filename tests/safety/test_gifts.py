@@ -1,0 +1,248 @@
+"""Checkpoints and run folders by somebody else: nothing outside them is opened, imported or removed."""
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from lightseq.checkpoint import load_trained, read_checkpoint
+from lightseq.errors import UserError
+from lightseq.signed_config import is_signed, sign
+
+Run = Callable[..., tuple[int, str, str]]
+
+FOLDER = Path("runs/dinos/version_0")
+LAST = FOLDER / "checkpoints" / "last.ckpt"
+QUIET = "--sampling.every_n_steps 0 --sampling.judged 0 --inside.enabled false"
+
+
+@pytest.fixture
+def stopped(run: Run, tiny: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run that was stopped after two of three updates."""
+    monkeypatch.setenv("LIGHTSEQ_STOP_AFTER", "2")
+    assert run(f"fit --config {tiny} {QUIET} --last.every_n_steps 1")[0] == 143
+    monkeypatch.delenv("LIGHTSEQ_STOP_AFTER")
+    return FOLDER
+
+
+def change(file: Path, alter: Callable[[dict[str, Any]], None]) -> None:
+    content = torch.load(file, weights_only=True)
+    alter(content)
+    torch.save(content, file)
+
+
+def configure(text: str) -> None:
+    """Change a run's configuration as somebody else would: other values, and no signature of the user's."""
+    file = FOLDER / "config.yaml"
+    values = yaml.safe_load(file.read_text())
+    for group, settings in yaml.safe_load(text).items():
+        values[group].update(settings)
+    file.write_text(yaml.safe_dump(values))
+
+
+def test_hundreds_of_altered_gifts_touch_nothing_else(run: Run, tiny: str, own_folder: Path) -> None:
+    assert run(f"fit --config {tiny} {QUIET}")[0] == 0
+    FOLDER.rename("honest")
+    outside = Path("outside")
+    outside.mkdir()
+    (outside / "kept.txt").write_text("abc\n")
+    (outside / "kept.yaml").write_text("model: {hidden_size: 3}\n")
+    (outside / "kept.ckpt").write_bytes(Path("honest/checkpoints/last.ckpt").read_bytes())
+    for place in (outside, Path()):
+        (place / "planted.py").write_text("raise SystemExit('planted')\n")
+    script = Path(__file__).with_name("altered.py")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, script, "60"], env=environment, capture_output=True, text=True, timeout=1200, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    report = json.loads(done.stdout)
+    assert report["wrong"] == []
+    assert report["kept"] == ["kept.ckpt", "kept.txt", "kept.yaml", "planted.py"]
+    assert report["trials"] > 300
+    assert report["memory"] < 2
+
+
+def test_resume_removes_no_file_that_a_checkpoint_names(run: Run, stopped: Path) -> None:
+    inside, outside = stopped / "checkpoints" / "notes.txt", Path("precious.ckpt")
+    inside.write_text("mine")
+    outside.write_text("mine")
+    named = {str(inside): torch.tensor(9.0), str(outside.absolute()): torch.tensor(8.0)}
+
+    def alter(content: dict[str, Any]) -> None:
+        (state,) = (value for key, value in content["callbacks"].items() if key.startswith("ModelCheckpoint"))
+        state.update(best_k_models=named, best_model_path=str(outside), kth_best_model_path=str(outside.absolute()))
+        state.update(kth_value=torch.tensor(9.0), best_model_score=torch.tensor(8.0))
+
+    change(LAST, alter)
+    status, _, err = run(f"fit --resume {stopped}")
+    assert (status, err) == (0, "")
+    assert inside.read_text() == outside.read_text() == "mine"
+    assert len(list(stopped.glob("checkpoints/best-*.ckpt"))) == 1
+
+
+def test_a_moved_run_keeps_its_best_checkpoint(run: Run, tiny: str) -> None:
+    assert run(f"fit --config {tiny} {QUIET}")[0] == 0
+    moved = Path("elsewhere/version_7")
+    moved.parent.mkdir()
+    FOLDER.rename(moved)
+    words = "--resume_with_changes true --trainer.max_steps 6"
+    assert run(f"fit --resume {moved} {words}")[0] == 0
+    assert len(list(moved.glob("checkpoints/best-*.ckpt"))) == 1
+    (state,) = (
+        value
+        for key, value in read_checkpoint(moved / "checkpoints" / "last.ckpt")["callbacks"].items()
+        if key.startswith("ModelCheckpoint")
+    )
+    assert [Path(path).parent for path in state["best_k_models"]] == [moved / "checkpoints"]
+
+
+NEED_TRUST = {
+    "trainer: {callbacks: [{class_path: planted.Planted}]}": "trainer.callbacks planted.Planted",
+    "trainer: {logger: planted.Planted}": "trainer.logger planted.Planted",
+    "trainer: {default_root_dir: /elsewhere}": "trainer.default_root_dir /elsewhere",
+    "checkpoint: {dirpath: /elsewhere}": "checkpoint.dirpath /elsewhere",
+    "data: {dataset: text, dataset_args: {path: /etc/hosts}}": "data.dataset_args.path /etc/hosts",
+}
+
+
+@pytest.mark.parametrize("text", NEED_TRUST)
+def test_resume_names_what_needs_trust(text: str, run: Run, stopped: Path) -> None:
+    Path("planted.py").write_text("raise SystemExit('imported')\n")
+    configure(text)
+    before = sorted(stopped.rglob("*"))
+    for words in (f"fit --resume {stopped}", f"fit --ckpt_path {LAST}", f"fit --ckpt_path {stopped} --print_config"):
+        status, out, err = run(words)
+        assert (status, out) == (2, "")
+        assert f"is not from your own runs, and sets {NEED_TRUST[text]}. Read it, then add --trust" in err
+        assert len(err) < 400
+    assert sorted(stopped.rglob("*")) == before
+
+
+def test_scoring_builds_no_class_of_a_run(run: Run, stopped: Path) -> None:
+    configure("trainer: {callbacks: [{class_path: planted.Planted}], logger: {class_path: planted.Planted}}")
+    assert run(f"validate --ckpt_path {stopped}")[0] == 0
+    sign(stopped / "config.yaml")
+    assert run(f"validate --ckpt_path {stopped}")[0] == 0
+
+
+def test_trust_builds_the_classes_of_a_run(run: Run, stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("mine_here.py").write_text(
+        "import pytorch_lightning as pl\nclass Mine(pl.Callback):\n"
+        "    def on_train_start(self, trainer, module):\n        print('mine is here')\n"
+    )
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    file = stopped / "config.yaml"
+    file.write_text(file.read_text().replace("  callbacks: null", "  callbacks: [{class_path: mine_here.Mine}]"))
+    assert not is_signed(file.read_text())
+    assert run(f"fit --resume {stopped}")[0] == 2
+    status, out, _ = run(f"fit --resume {stopped} --trust")
+    assert status == 0
+    assert "mine is here" in out
+
+
+def test_a_signature_holds_for_the_text_and_the_user_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("a: 1\n")
+    assert not is_signed(file.read_text())
+    sign(file)
+    assert is_signed(file.read_text())
+    assert not is_signed(file.read_text().replace("1", "2"))
+    assert not is_signed(file.read_text() + "b: 2\n")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another user"))
+    assert not is_signed(file.read_text())
+
+
+@pytest.mark.parametrize("name", ["samples.jsonl", "checkpoints/best.ckpt"])
+def test_resume_follows_no_link_out_of_the_run(name: str, run: Run, stopped: Path) -> None:
+    target = Path("precious").absolute()
+    target.write_text("mine")
+    (stopped / name).unlink(missing_ok=True)
+    (stopped / name).symlink_to(target)
+    status, _, err = run(f"fit --resume {stopped}")
+    assert status == 2
+    assert f"{stopped / name} is a link that leads out of the run folder" in err
+    assert target.read_text() == "mine"
+
+
+def test_resume_refuses_a_pipe_in_the_run_folder(run: Run, stopped: Path) -> None:
+    (stopped / "samples.jsonl").unlink(missing_ok=True)
+    os.mkfifo(stopped / "samples.jsonl")
+    status, _, err = run(f"fit --resume {stopped}")
+    assert (status, "samples.jsonl is neither a file nor a folder" in err) == (2, True)
+
+
+SETTINGS = {
+    "hidden_size": ([6], "hidden_size must be a whole number above 0, not a list"),
+    "num_layers": (10**9, "describe a network larger than its"),
+    "embedding_size": (10**12, "describe a network larger than its"),
+    "vocabulary": ([1, 2], "vocabulary must be a list of tokens, not a list"),
+    "tie_head": (1, "tie_head must be True or False, not 1"),
+    "backbone_args": ([], "backbone_args must be arguments by name or None, not a list"),
+    "dropout": (True, "dropout must be a number from 0 to below 1, not True"),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_odd_settings_of_a_checkpoint_are_named(name: str, stopped: Path) -> None:
+    value, message = SETTINGS[name]
+    change(LAST, lambda content: content["hyper_parameters"].update({name: value}))
+    with pytest.raises(UserError, match=message):
+        load_trained(LAST)
+
+
+def test_a_weight_that_is_not_stored_is_refused(stopped: Path) -> None:
+    change(LAST, lambda content: content["state_dict"].update(extra=torch.zeros(1).expand(10**9)))
+    with pytest.raises(UserError, match=r"the tensor extra of shape .* is not stored whole"):
+        load_trained(LAST)
+
+
+MOMENTS = {
+    "shorter": lambda moment: moment.flatten()[:1],
+    "of another shape": lambda moment: moment.new_zeros(3, 4),
+    "stored once": lambda moment: moment.new_zeros(1).expand(moment.shape),
+}
+
+
+@pytest.mark.parametrize("kind", MOMENTS)
+def test_moments_of_another_size_are_refused(kind: str, run: Run, stopped: Path) -> None:
+    def alter(content: dict[str, Any]) -> None:
+        state = content["optimizer_states"][0]["state"][0]
+        state["exp_avg"] = MOMENTS[kind](state["exp_avg"])
+
+    change(LAST, alter)
+    status, _, err = run(f"fit --resume {stopped}")
+    assert status == 2
+    assert "the state of the optimizer in the checkpoint does not fit the weights" in err
+
+
+def test_a_random_state_with_a_position_outside_is_refused(run: Run, stopped: Path) -> None:
+    def alter(content: dict[str, Any]) -> None:
+        content["lightseq"]["ranks"][0]["random"]["numpy"][1] = 10**6
+
+    change(LAST, alter)
+    status, _, err = run(f"fit --resume {stopped}")
+    assert (status, "cannot be restored (ValueError: the states of the random-number generators" in err) == (2, True)
+
+
+def test_no_module_of_the_working_folder_replaces_a_library_in_a_child(tiny: str) -> None:
+    for name in ("yaml", "queue", "torch", "wandb"):
+        Path(f"{name}.py").write_text(f"raise SystemExit('{name} is imported')\n")
+    Path("mine_in_child.py").write_text(
+        "import pytorch_lightning as pl\nclass Mine(pl.Callback):\n"
+        "    def on_train_start(self, trainer, module):\n        print('mine is here')\n"
+    )
+    script = Path(sysconfig.get_path("scripts"), "lightseq")
+    words = f"sweep --seeds 1 --config {tiny} {QUIET} --trainer.callbacks+=mine_in_child.Mine".split()
+    done = subprocess.run([script, *words], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "mine is here" in done.stdout
+    assert "is imported" not in done.stdout + done.stderr
