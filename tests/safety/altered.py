@@ -183,7 +183,7 @@ def main() -> None:
             shutil.copytree("honest", fresh / "run")
             alter(fresh / "run")
             trials += 1
-            print(what, typed, file=sys.stderr, flush=True)
+            print(len(wrong), what, typed, file=sys.stderr, flush=True)
             watched.append(typed)
             status, err = attempt(typed, fresh / "run")
             watched.clear()
