@@ -46,18 +46,19 @@ def claim_version(folder: Path) -> int:
     raise AssertionError("counting ends nowhere")
 
 
-def run_logger(runs: Path, folder: Path | None, update: int, chief: bool) -> TensorBoardLogger:
-    """The logger of a run, in a folder of its own.
+def run_logger(runs: Path, folder: Path | None, update: int | None) -> TensorBoardLogger:
+    """The logger of a run.
 
     Args:
-        runs: Where to make one.
-        folder: That of a run which goes on; None makes one.
-        update: The last update of that run: what was logged after it is dropped from the curves.
-        chief: Whether this process is the one to make it; the others are told.
+        runs: Where the folders of a dataset's runs are.
+        folder: That of this run; None in a process that is told it by the first one.
+        update: The last update of a run that goes on: what was logged after it is dropped from the curves.
     """
-    if folder is not None:
-        return TensorBoardLogger(folder.parent, "", folder.name, default_hp_metric=False, purge_step=update + 1)
-    return TensorBoardLogger(runs.parent, runs.name, claim_version(runs) if chief else None, default_hp_metric=False)
+    if folder is None:
+        return TensorBoardLogger(runs.parent, runs.name, default_hp_metric=False)
+    if update is None:
+        return TensorBoardLogger(runs.parent, runs.name, int(folder.name[8:]), default_hp_metric=False)
+    return TensorBoardLogger(folder.parent, "", folder.name, default_hp_metric=False, purge_step=update + 1)
 
 
 def drop_unused(folder: Path) -> None:

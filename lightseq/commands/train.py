@@ -8,6 +8,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,9 @@ from .house import Unprofiled, house_callbacks, in_order, leave_group, listed, p
 from .parser import BEST, TRAINER_DEFAULTS, SettingsParser, add_house_arguments, check_known, check_settings
 from .predictions import print_predictions
 from .report import describe, note, print_results, print_values
-from .run_folder import RunConfig, drop_unused, run_logger, runs_of
+from .resume import check_unchanged
+from .run_folder import RunConfig, claim_version, drop_unused, run_logger, runs_of
+from .run_lock import held
 
 UNTRUE_HERE = (
     ".*LeafSpec",  # Lightning calls what torch deprecates
@@ -59,10 +62,12 @@ class SequenceCLI(LightningCLI):
     Args:
         verb: fit, validate, test or predict.
         words: The command line after the verb.
+        locks: Holds the lock on the run folder until it is closed.
     """
 
-    def __init__(self, verb: str, words: Sequence[str]) -> None:
+    def __init__(self, verb: str, words: Sequence[str], locks: ExitStack) -> None:
         self.verb = verb
+        self.locks = locks
         self.line = read_command_line(words, verb)
         self.beginning = Beginning(self.line.settings.places, self.line.trust)
         self.results, self.exact, self.files = Results(), ExactResume(), CheckpointFiles()
@@ -127,11 +132,19 @@ class SequenceCLI(LightningCLI):
         if self.trainer.world_size > 1:  # processes that are started from this one compute as it does
             os.environ[precision.VARIABLE] = str(self.trainer.precision)
         summary += self.beginning.give(self.model)
+        self._hold_resumed()
         if self.trainer.is_global_zero:
             print(summary, file=sys.stdout if self.verb == "fit" else sys.stderr)
             if self.verb == "fit":
                 data = self.datamodule
                 print(headline(yardsticks(data.store, data.parts, data.dataset.layout == "stream")))
+
+    def _hold_resumed(self) -> None:
+        """Take the lock on a run that goes on. Of many processes only the first one takes it, and only it writes."""
+        resumed, folder = self.beginning.resumed, self.beginning.folder
+        if resumed and folder and self.trainer.is_global_zero and not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
+            self.locks.enter_context(held(folder))
+            check_unchanged(resumed)
 
     def callback(self, key: str) -> Any:
         """A callback of the house's by its key in the configuration."""
@@ -219,7 +232,11 @@ class SequenceCLI(LightningCLI):
 
     def _run_logger(self) -> TensorBoardLogger:
         runs = runs_of(self._get(self.config_init, "trainer")["default_root_dir"], self.datamodule.dataset_name)
-        return run_logger(runs, self.beginning.folder, self.beginning.update, self.trainer.is_global_zero)
+        folder = self.beginning.folder
+        if folder is None and self.trainer.is_global_zero:  # the other processes are told which one it is
+            folder = runs / f"version_{claim_version(runs)}"
+            self.locks.enter_context(held(folder))
+        return run_logger(runs, folder, self.beginning.update if self.beginning.resumed else None)
 
     def _drop_unused(self) -> None:
         if self.house_logger and self.trainer.is_global_zero and self.trainer.logger:
@@ -273,8 +290,9 @@ def run(verb: str, words: Sequence[str]) -> int:
     atexit.register(gc.freeze)  # else the interpreter takes seconds to take apart what the system frees at once
     try:
         import_named_modules(words)
-        SequenceCLI(verb, words)
-        leave_group()
+        with ExitStack() as locks:
+            SequenceCLI(verb, words, locks)
+            leave_group()
     except MisconfigurationException as error:
         raise UserError(" ".join(str(error).split())) from error
     return 0
