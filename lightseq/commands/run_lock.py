@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from .report import note
+from .run_folder import unwritable_run
 
 LOCK = ".lock"
 """Lies in a run folder, and stays there. The kernel's lock on it counts, not the file."""
@@ -31,19 +32,34 @@ def held(folder: Path) -> Iterator[None]:
         folder: An existing run folder.
 
     Raises:
-        UserError: Another process holds it, or there is something else in the place of the lock file.
-        OSError: The lock file cannot be made or written.
+        UserError: Another process holds it, or the lock file cannot be written.
     """
-    handle = _open(folder / LOCK, os.O_RDWR | os.O_CREAT)
+    handle = _acquire(folder)
     try:
-        _lock(handle, folder)
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()} {socket.gethostname()}\n".encode(), 0)
         _ours.add(handle)
         yield
     finally:
         _ours.discard(handle)
         os.close(handle)
+
+
+def _acquire(folder: Path) -> int:
+    """Open the lock file, lock it, and write down who has it.
+
+    Raises:
+        UserError: As ``held``.
+    """
+    handle = None
+    try:
+        handle = _open(folder / LOCK, os.O_RDWR | os.O_CREAT)
+        _lock(handle, folder)
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()} {socket.gethostname()}\n".encode(), 0)
+    except (OSError, UserError) as error:
+        if handle is not None:
+            os.close(handle)
+        raise unwritable_run(folder, error) if isinstance(error, OSError) else error from None
+    return handle
 
 
 def refusal(folder: Path) -> UserError | None:
