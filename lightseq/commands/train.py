@@ -292,6 +292,8 @@ class SequenceCLI(LightningCLI):
             path = next((str(path) for path in paths if path and Path(path).is_file()), "")
             print_results(self.datamodule, self.model.labels is None, self.results.best, path, folder)
         if unsaved:
+            if self.begun:
+                (self.begun[0] / ENDED).unlink(missing_ok=True)  # it can go on from an older checkpoint
             raise lost_checkpoint(unsaved)
 
     def validate(self, **kwargs: Any) -> None:
