@@ -140,7 +140,7 @@ def full_to_the_end(run: Run, environment: Mapping[str, str]) -> None:
         run: One that has not begun.
         environment: Of a ``small_disk`` that the run stands on, to be filled.
     """
-    with run.start(harm=f"disk_full {HARMED} 0", environment=environment) as life:
+    with run.start(harm=f"disk_full {HARMED} 0 {run.updates + 1}", environment=environment) as life:
         status = life.end()
     life.must(status == 1, f"ended with {status}")
     life.must(life.last("update") == run.updates, f"trained to update {life.last('update')}")
