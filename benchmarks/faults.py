@@ -12,7 +12,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
@@ -21,10 +21,18 @@ from signal import SIGINT, SIGTERM
 from statistics import median
 from typing import NamedTuple
 
-from injection.files import DAMAGES, damaged, flips, small_disk, unwritable
+from injection.files import (
+    DAMAGES,
+    damaged,
+    flips,
+    full_at_the_beginning,
+    full_to_the_end,
+    small_disk,
+    unwritable,
+)
 from injection.life import BrokenError
 from injection.processes import broken, kills, signalled
-from injection.shop import DOCUMENTS, ELSEWHERE, LONG, SAVED_EVERY, STREAM, UPDATES, Shop
+from injection.shop import DOCUMENTS, ELSEWHERE, LONG, SAVED_EVERY, STREAM, UPDATES, Run, Shop
 from injection.training import diverged, unseen
 from runs import machine
 
@@ -127,6 +135,24 @@ def plan_unwritable(shop: Shop, trials: int, dice: Random) -> Plan:
     return ((1, partial(close, harm)) for harm in islice(cycle(["disk_full", "no_checkpoints", *read_only]), trials))
 
 
+def plan_full(harm: Callable[[Run, Mapping[str, str]], None], shop: Shop, trials: int, dice: Random) -> Plan:
+    """
+    Args:
+        harm: ``full_at_the_beginning`` or ``full_to_the_end``.
+        shop: As for every plan.
+        trials: As for every plan.
+        dice: As for every plan.
+    """
+
+    def fill_up() -> Trial:
+        run = shop.run()
+        with small_disk(run.folder / "runs") as disk:
+            harm(run, disk)
+        return Trial(equal=1)
+
+    return ((1, fill_up) for _ in range(trials))
+
+
 def plan_diverged(shop: Shop, trials: int, dice: Random) -> Plan:
     def diverge(harm: str) -> Trial:
         diverged(shop.run(), harm, dice.randrange(SAVED_EVERY + 1, UPDATES))
@@ -153,6 +179,8 @@ ROWS = {
     "damaged": Row("last checkpoint cut short, empty, changed, of another program", 6, plan_damaged),
     "flips": Row("one bit of the last checkpoint flipped", 50, plan_flips),
     "unwritable": Row("disk full or read-only for a while, checkpoints removed", 6, plan_unwritable),
+    "full_at_the_beginning": Row("disk full at the beginning", 2, partial(plan_full, full_at_the_beginning)),
+    "full_to_the_end": Row("disk full to the end", 2, partial(plan_full, full_to_the_end)),
     "diverged": Row("loss NaN or gradient infinite", 4, plan_diverged),
     "unseen": Row("run folder removed, judge or renderer raises", 3, plan_unseen),
 }

@@ -18,6 +18,7 @@ from ..vocabulary import Vocabulary
 from . import curves
 from .drawing import add_picture
 from .excerpts import bounded
+from .safety import write_whole
 
 TOKENS, LONGEST = 20_000, 2_048
 """Tokens that are scored, and time steps of a document, at the most."""
@@ -48,7 +49,7 @@ def record(model: SequenceModel, data: SequenceData, trainer: pl.Trainer, folder
         return
     content = {"update": trainer.global_step, **memory._asdict()}
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "memory.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_whole(folder / "memory.json", json.dumps(content, indent=2) + "\n")
     boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
     if not boards:
         return

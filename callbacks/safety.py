@@ -38,8 +38,11 @@ def safely(what: str) -> Iterator[None]:
 def write_whole(path: Path, text: str) -> None:
     """Write a file, in its place the old one or the new one at any moment."""
     beside = path.with_name(f"{path.name}.part")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
+    try:
+        beside.write_text(text, encoding="utf-8")
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def guard(loggers: Iterable[Logger]) -> None:

@@ -1,6 +1,7 @@
 """Samples in files of the run folder: the lasting record, whatever logger there is."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -42,5 +43,13 @@ def keep(folder: Path, update: int) -> None:
 
 def _append(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(text)
+    size = path.stat().st_size if path.exists() else None
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError:  # a full disk: what is there stays as it was
+        if size is None:
+            path.unlink(missing_ok=True)
+        else:
+            os.truncate(path, size)
+        raise

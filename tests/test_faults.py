@@ -2,13 +2,13 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from random import Random
 
 import pytest
-from injection.files import damaged, flips, unwritable
+from injection.files import damaged, flips, full_at_the_beginning, full_to_the_end, small_disk, unwritable
 from injection.processes import broken, kills, signalled
-from injection.shop import Shop
+from injection.shop import Run, Shop
 from injection.training import diverged, unseen
 
 
@@ -65,6 +65,17 @@ def test_any_bit_that_is_flipped_is_found(shop: Shop) -> None:
 @pytest.mark.parametrize("harm", ["disk_full", "no_checkpoints", "no_run_folder"])
 def test_a_run_that_cannot_save_goes_on(shop: Shop, harm: str) -> None:
     unwritable(shop.run(), harm)
+
+
+@pytest.mark.parametrize("harm", [full_at_the_beginning, full_to_the_end])
+def test_a_disk_that_is_full_is_told_and_leaves_nothing_half_written(
+    shop: Shop, harm: Callable[[Run, Mapping[str, str]], None]
+) -> None:
+    run = shop.run()
+    with small_disk(run.folder / "runs") as disk:
+        if not disk and harm is full_at_the_beginning:
+            pytest.skip("nothing can be mounted here")
+        harm(run, disk)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not bind root")

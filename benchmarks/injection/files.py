@@ -18,6 +18,7 @@ import torch
 from lightseq.checkpoint import find_checkpoint, read_checkpoint
 from lightseq.errors import UserError
 
+from .disks import fill
 from .life import BrokenError
 from .shop import Run
 
@@ -107,6 +108,52 @@ def unwritable(run: Run, harm: str, environment: Mapping[str, str] = MappingProx
     life.must(min(run.good().values()) > 2 * HARMED, f"has {run.good()}")
     life.must(bool(list(run.place.glob("checkpoints/best-*.ckpt"))), "the best is gone")
     run.compare(run.whole, weights_only=True)
+
+
+def full_at_the_beginning(run: Run, environment: Mapping[str, str]) -> None:
+    """The disk is full before a run begins: one message, nothing left behind, and a fresh start when there is room.
+
+    Args:
+        run: One that has not begun.
+        environment: Of a ``small_disk`` that the run stands on.
+    """
+    if not environment:
+        raise BrokenError("no small disk can be mounted here")
+    disk = Path(environment["WITNESS_DISK"])
+    fill(disk)
+    with run.start(environment=environment) as life:
+        status = life.end()
+    life.must(status == 2, f"ended with {status}")
+    life.must(len(life.lines("cannot be written (No space left on device)")) == 1, "the full disk is not told once")
+    life.must("Traceback" not in life.text, "a traceback")
+    left = [path.name for path in disk.rglob("*") if path.is_file()]
+    life.must(left == ["filling"], f"left behind: {left}")
+    (disk / "filling").unlink()
+    run.finish()
+
+
+def full_to_the_end(run: Run, environment: Mapping[str, str]) -> None:
+    """The disk gets full and stays so: training goes on to its end, the status says that the last checkpoint is lost,
+    nothing is half written, and the run goes on from an older checkpoint when there is room.
+
+    Args:
+        run: One that has not begun.
+        environment: Of a ``small_disk`` that the run stands on, to be filled.
+    """
+    with run.start(harm=f"disk_full {HARMED} 0 {run.updates + 1}", environment=environment) as life:
+        status = life.end()
+    life.must(status == 1, f"ended with {status}")
+    life.must(life.last("update") == run.updates, f"trained to update {life.last('update')}")
+    life.must(len(life.lines("is not on the disk, and lost")) == 1, "the lost checkpoint is not told once")
+    life.must("Traceback" not in life.text, "a traceback")
+    told = life.lines(TOLD)
+    life.must(len(set(told)) == len(told), f"told again: {told}")
+    half = [path.name for path in run.place.rglob("*part") if path.is_file()]
+    life.must(not half, f"half written: {half}")
+    life.must(0 < run.good()["last"] <= HARMED, f"has {run.good()}")
+    if environment:
+        Path(environment["WITNESS_DISK"], "filling").unlink()
+    run.finish()
 
 
 @contextmanager

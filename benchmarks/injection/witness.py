@@ -21,6 +21,8 @@ import pytorch_lightning as pl
 import torch
 from lightseq.callbacks.sample_text import SampleText
 
+from .disks import fill
+
 LIMIT = 1 << 16
 """Bytes of a file at the most, where there is no small disk to be filled: less than a checkpoint has."""
 
@@ -114,14 +116,7 @@ def fill_disk(trainer: pl.Trainer) -> None:
     if disk is None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
         return
-    file = os.open(Path(disk, "filling"), os.O_WRONLY | os.O_CREAT)
-    for size in (1 << 16, 1 << 8, 1):
-        try:
-            while True:
-                os.write(file, bytes(size))
-        except OSError:
-            continue
-    os.close(file)
+    fill(Path(disk))
 
 
 def empty_disk(trainer: pl.Trainer) -> None:

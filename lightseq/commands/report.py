@@ -12,6 +12,7 @@ import numpy as np
 from ..callbacks import markup
 from ..checkpoint import load_trained
 from ..data import SequenceData
+from ..errors import UserError
 from ..sampling import generate
 from ..system import SequenceSystem
 
@@ -25,6 +26,16 @@ def note(text: str) -> None:
     """Something the user should know, on standard error; of several processes the first says it."""
     if not any(int(os.environ.get(name) or 0) for name in RANKS):
         print(f"lightseq: {text}", file=sys.stderr)
+
+
+def lost_checkpoint(paths: Sequence[Path]) -> UserError:
+    """The message at the end of a run whose checkpoints are not on the disk."""
+    more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
+    return UserError(
+        f"{str(paths[0])[-200:]}{more} is not on the disk, and lost: make room there, or choose another place with "
+        "--trainer.default_root_dir",
+        status=1,
+    )
 
 
 def describe(data: SequenceData, system: SequenceSystem, done: str) -> str:

@@ -7,11 +7,13 @@ from typing import Any, NamedTuple
 
 from ..callbacks.results import ENDED
 from ..checkpoint import find_checkpoint, is_within
+from ..checkpoint_format import Signature, signature
 from ..config import Settings, newest_config, read_settings
 from ..errors import UserError
 from ..transfer import ARCHITECTURE
 from .report import note
 from .run_folder import runs_of
+from .run_lock import refusal
 
 AUTO = "auto"
 
@@ -40,6 +42,8 @@ class Resumed(NamedTuple):
     """Settings that are others now, a line each."""
     with_changes: bool
     """Whether it may be another run in anything else."""
+    found: Signature
+    """The checkpoint's file before it is read."""
 
 
 def take_resumed(settings: Any, resolved: Callable[[], Settings]) -> Resumed | None:
@@ -93,6 +97,19 @@ def check_files(folder: Path, trust: bool) -> None:
                 raise UserError(f"{path} is neither a file nor a folder: remove it to go on with the run")
 
 
+def check_unchanged(resumed: Resumed) -> None:
+    """Refuse to go on from a checkpoint that another process has replaced since it was found.
+
+    Args:
+        resumed: A run that this process holds.
+
+    Raises:
+        UserError: Its checkpoint is gone, or another file.
+    """
+    if not resumed.path.exists() or signature(resumed.path) != resumed.found:
+        raise UserError(f"another process has written {resumed.path} just now: type the same command again")
+
+
 def check_not_ended(resumed: Resumed, content: Mapping[str, Any]) -> None:
     """Refuse to go on with the same run where it has come to its end.
 
@@ -143,21 +160,31 @@ def _given(place: Path, now: Settings, with_changes: bool) -> Resumed:
             f"{_listed(changes)}: a resumed run is the same run. --resume_with_changes true goes on all the same, "
             f"--init_from {place} begins another from its weights"
         )
-    return Resumed(path, changes, with_changes)
+    return Resumed(path, changes, with_changes, signature(path))
 
 
 def _newest(runs: Path, now: Settings, with_changes: bool) -> Resumed | None:
-    """Of the runs that have not ended; what is passed over is told."""
+    """Of the runs that have not ended; what is passed over is told.
+
+    Raises:
+        UserError: The same run is under way in another process, and has no checkpoint yet.
+    """
     numbered = [folder for folder in runs.glob("version_*") if folder.name[8:].isdigit()]
     for folder in sorted(numbered, key=lambda folder: int(folder.name[8:]), reverse=True):
-        if (folder / ENDED).exists() or not any(folder.glob("checkpoints/*.ckpt")):
+        if (folder / ENDED).exists():
+            continue
+        if not any(folder.glob("checkpoints/*.ckpt")):
+            refused = refusal(folder)
+            if refused and newest_config(folder) and not changed(folder, now):
+                raise refused  # the same run, still before its first checkpoint: a second one must not begin beside it
             continue
         changes = changed(folder, now)
         if changes and not with_changes:
             note(f"{folder} has not ended, and is another run: {_listed(changes)}")
             continue
         try:
-            return Resumed(find_checkpoint(folder, last=True), changes, with_changes)
+            path = find_checkpoint(folder, last=True)
+            return Resumed(path, changes, with_changes, signature(path))
         except UserError as error:
             note(f"{folder} cannot go on: {error}")
     note(f"nothing to go on with in {runs}: a fresh start")

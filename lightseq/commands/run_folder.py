@@ -1,9 +1,13 @@
 """The folder of a run: ``runs/<dataset>/version_N``."""
 
+import errno
 import itertools
+import os
 import re
 import shutil
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping, Set
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,15 @@ from ..callbacks.results import ENDED
 from ..errors import UserError
 from ..signed_config import sign
 from .places import RUNS
+
+ROOM = 1 << 16
+"""Bytes that must be free where a run begins: what it writes before its first checkpoint has less."""
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
+"""Errors that only a disk has."""
+
+REFUSED = {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
+"""Errors that a path in a run folder may have."""
 
 
 def runs_of(root: str | None, dataset: str) -> Path:
@@ -46,23 +59,85 @@ def claim_version(folder: Path) -> int:
     raise AssertionError("counting ends nowhere")
 
 
-def run_logger(runs: Path, folder: Path | None, update: int, chief: bool) -> TensorBoardLogger:
-    """The logger of a run, in a folder of its own.
+def run_logger(runs: Path, folder: Path | None, update: int | None) -> TensorBoardLogger:
+    """The logger of a run.
 
     Args:
-        runs: Where to make one.
-        folder: That of a run which goes on; None makes one.
-        update: The last update of that run: what was logged after it is dropped from the curves.
-        chief: Whether this process is the one to make it; the others are told.
+        runs: Where the folders of a dataset's runs are.
+        folder: That of this run; None in a process that is told it by the first one.
+        update: The last update of a run that goes on: what was logged after it is dropped from the curves.
     """
-    if folder is not None:
-        return TensorBoardLogger(folder.parent, "", folder.name, default_hp_metric=False, purge_step=update + 1)
-    return TensorBoardLogger(runs.parent, runs.name, claim_version(runs) if chief else None, default_hp_metric=False)
+    if folder is None:
+        return TensorBoardLogger(runs.parent, runs.name, default_hp_metric=False)
+    if update is None:
+        return TensorBoardLogger(runs.parent, runs.name, int(folder.name[8:]), default_hp_metric=False)
+    return TensorBoardLogger(folder.parent, "", folder.name, default_hp_metric=False, purge_step=update + 1)
 
 
-def drop_unused(folder: Path) -> None:
-    """Remove the folder of a run that ended before it had a checkpoint."""
-    if folder.name.startswith("version_") and not list(folder.glob("checkpoints/*.ckpt")):
+def check_room(folder: Path) -> None:
+    """Refuse a run folder on a disk that is full: write a file of some size, and remove it again.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    probe = folder / ".room"
+    try:
+        with probe.open("wb") as file:
+            file.write(bytes(ROOM))
+            file.flush()
+            os.fsync(file.fileno())
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def unwritable_run(folder: Path, error: OSError) -> UserError:
+    """The message about a run folder that the disk refuses to write to."""
+    place = error.filename if isinstance(error.filename, str) else folder
+    return UserError(
+        f"{str(place)[-200:]} cannot be written ({error.strerror or error}). Make room there, or choose another place "
+        "with --trainer.default_root_dir"
+    )
+
+
+def is_of_disk(error: OSError, folder: Path) -> bool:
+    """Whether an error is of the disk that a run folder is on, and no bug."""
+    if error.errno in FULL:
+        return True
+    below = isinstance(error.filename, str) and Path(error.filename).absolute().is_relative_to(folder.absolute())
+    return below and error.errno in REFUSED
+
+
+@contextmanager
+def quiet_event_writers() -> Iterator[None]:
+    """Within it no traceback is printed of a thread of TensorBoard's that cannot write; the next call of its logger
+    raises the same error."""
+    before = threading.excepthook
+
+    def hook(failed: threading.ExceptHookArgs) -> None:
+        if not (isinstance(failed.exc_value, OSError) and type(failed.thread).__module__.startswith("tensorboard.")):
+            before(failed)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before
+
+
+def drop_unused(folder: Path, before: Set[Path]) -> None:
+    """Remove what a run has left that ended before its first update.
+
+    Args:
+        folder: Of the run.
+        before: What was in it when it went on; nothing of a new run, whose whole folder is removed.
+    """
+    if before:
+        for path in {*folder.iterdir()} - before:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+    elif folder.name.startswith("version_") and not list(folder.glob("checkpoints/*.ckpt")):
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -94,8 +169,8 @@ class RunConfig(SaveConfigCallback):
             return
         if trainer.is_global_zero and (Path(folder) / self.config_filename).exists():
             self.config_filename = f"config.resume-{trainer.global_step}.yaml"
-            (Path(folder) / ENDED).unlink(missing_ok=True)  # a run that had ended, and is made longer
         self.overwrite = True
         super().setup(trainer, pl_module, "fit")
         if trainer.is_global_zero:
             sign(Path(folder) / self.config_filename)
+            (Path(folder) / ENDED).unlink(missing_ok=True)  # a run that had ended, and is made longer

@@ -8,6 +8,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,20 @@ from .beginning import Beginning
 from .house import Unprofiled, house_callbacks, in_order, leave_group, listed, put_precision
 from .parser import BEST, TRAINER_DEFAULTS, SettingsParser, add_house_arguments, check_known, check_settings
 from .predictions import print_predictions
-from .report import describe, note, print_results, print_values
-from .run_folder import RunConfig, drop_unused, run_logger, runs_of
+from .report import describe, lost_checkpoint, note, print_results, print_values
+from .resume import check_unchanged
+from .run_folder import (
+    RunConfig,
+    check_room,
+    claim_version,
+    drop_unused,
+    is_of_disk,
+    quiet_event_writers,
+    run_logger,
+    runs_of,
+    unwritable_run,
+)
+from .run_lock import held
 
 UNTRUE_HERE = (
     ".*LeafSpec",  # Lightning calls what torch deprecates
@@ -59,10 +72,13 @@ class SequenceCLI(LightningCLI):
     Args:
         verb: fit, validate, test or predict.
         words: The command line after the verb.
+        locks: Holds the lock on the run folder until it is closed.
     """
 
-    def __init__(self, verb: str, words: Sequence[str]) -> None:
+    def __init__(self, verb: str, words: Sequence[str], locks: ExitStack) -> None:
         self.verb = verb
+        self.locks = locks
+        self.begun: tuple[Path, frozenset[Path]] | None = None  # the run folder, and what was in it before
         self.line = read_command_line(words, verb)
         self.beginning = Beginning(self.line.settings.places, self.line.trust)
         self.results, self.exact, self.files = Results(), ExactResume(), CheckpointFiles()
@@ -127,11 +143,19 @@ class SequenceCLI(LightningCLI):
         if self.trainer.world_size > 1:  # processes that are started from this one compute as it does
             os.environ[precision.VARIABLE] = str(self.trainer.precision)
         summary += self.beginning.give(self.model)
+        self._hold_resumed()
         if self.trainer.is_global_zero:
             print(summary, file=sys.stdout if self.verb == "fit" else sys.stderr)
             if self.verb == "fit":
                 data = self.datamodule
                 print(headline(yardsticks(data.store, data.parts, data.dataset.layout == "stream")))
+
+    def _hold_resumed(self) -> None:
+        """Take the lock on a run that goes on. Of many processes only the first one takes it, and only it writes."""
+        resumed, folder = self.beginning.resumed, self.beginning.folder
+        if resumed and folder and self.trainer.is_global_zero and not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
+            self.locks.enter_context(held(folder))
+            check_unchanged(resumed)
 
     def callback(self, key: str) -> Any:
         """A callback of the house's by its key in the configuration."""
@@ -180,7 +204,7 @@ class SequenceCLI(LightningCLI):
     def fit(self, **kwargs: Any) -> None:
         """Lightning's own, in a run folder; one that is stopped says how it goes on."""
         trainer = self.trainer
-        with listening(starts_others=trainer.world_size > 1):
+        with listening(starts_others=trainer.world_size > 1), quiet_event_writers():
             try:
                 if self.house_logger and not trainer.fast_dev_run:  # type: ignore[attr-defined]
                     trainer.logger = self._run_logger()
@@ -188,9 +212,11 @@ class SequenceCLI(LightningCLI):
                     keep_freed_memory()
                 trainer.fit(**kwargs)
             except Stopped as stop:
-                self._write_what_waits()
+                lost = self.files.retry()
                 if not self.results.started:
                     self._drop_unused()
+                if lost:
+                    raise lost_checkpoint(lost) from stop
                 if not (self.results.started and (self.callback("last").path.parents[1] / ENDED).is_file()):
                     self._say_how_it_goes_on(stop)
                     if started_by_another():  # which speaks for both, and must not take this one for dead
@@ -203,7 +229,6 @@ class SequenceCLI(LightningCLI):
                 if not (self.results.started and isinstance(error, UserError)):  # a run that has diverged says how
                     self._drop_unused()
                 raise mistake from (error if mistake is not error else None)
-        self._write_what_waits()
 
     def _mistake_behind(self, error: Exception, checkpoint: Any) -> UserError | None:
         """Return the message for an exception that is the user's, or that of a checkpoint; None for a bug."""
@@ -211,6 +236,10 @@ class SequenceCLI(LightningCLI):
             return error
         if isinstance(error, MisconfigurationException):
             return UserError(" ".join(str(error).split()))
+        if isinstance(error, OSError) and self.begun and not self.results.started:
+            folder = self.begun[0]
+            if is_of_disk(error, folder):
+                return unwritable_run(folder, error)
         if checkpoint is not None and self.trainer.global_step <= self.beginning.update:  # no update was made since
             return UserError(f"{checkpoint} cannot be restored ({quote(error):.200}); LIGHTSEQ_DEBUG=1 shows where")
         if isinstance(error, ValueError) and not self.results.started:
@@ -219,15 +248,29 @@ class SequenceCLI(LightningCLI):
 
     def _run_logger(self) -> TensorBoardLogger:
         runs = runs_of(self._get(self.config_init, "trainer")["default_root_dir"], self.datamodule.dataset_name)
-        return run_logger(runs, self.beginning.folder, self.beginning.update, self.trainer.is_global_zero)
+        folder = self.beginning.folder
+        if folder is None and self.trainer.is_global_zero:  # the other processes are told which one it is
+            folder = runs / f"version_{claim_version(runs)}"
+            self.begun = folder, frozenset()
+            self.locks.enter_context(held(folder))
+        elif folder is not None and self.trainer.is_global_zero:
+            self.begun = folder, frozenset(folder.iterdir())
+        if self.begun:
+            check_room(self.begun[0])
+        return run_logger(runs, folder, self.beginning.update if self.beginning.resumed else None)
 
     def _drop_unused(self) -> None:
-        if self.house_logger and self.trainer.is_global_zero and self.trainer.logger:
-            drop_unused(Path(self.trainer.logger.log_dir or ""))
+        if self.begun:
+            drop_unused(*self.begun)
 
-    def _write_what_waits(self) -> None:
-        for path in self.files.retry():
-            note(f"{path} could not be written, to the end")
+    def _unsaved(self) -> list[Path]:
+        """Checkpoints that should be on the disk at the end of a run, and are not."""
+        trainer, last = self.trainer, self.callback("last").path
+        lost = self.files.retry()
+        chosen = self._get(self.config_init, "trainer")["enable_checkpointing"] is False or trainer.fast_dev_run  # type: ignore[attr-defined]
+        if lost or chosen or not self.results.started or not trainer.is_global_zero:
+            return lost
+        return [] if any(last.parent.glob("*.ckpt")) else [last]
 
     def _say_how_it_goes_on(self, stop: Stopped) -> None:
         if self.trainer.is_global_zero:
@@ -237,11 +280,21 @@ class SequenceCLI(LightningCLI):
             note(f"stopped by {signal.Signals(stop.number).name} after update {self.trainer.global_step}; {goes_on}")
 
     def after_fit(self) -> None:
+        """Print what came of the run.
+
+        Raises:
+            UserError: It should have a checkpoint on the disk, and has none, or not the last one.
+        """
+        unsaved = self._unsaved()
         folder = folder_of(self.trainer)
         if self.trainer.is_global_zero and not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             paths = (self.callback("checkpoint").best_model_path, self.callback("last").path)
             path = next((str(path) for path in paths if path and Path(path).is_file()), "")
             print_results(self.datamodule, self.model.labels is None, self.results.best, path, folder)
+        if unsaved:
+            if self.begun:
+                (self.begun[0] / ENDED).unlink(missing_ok=True)  # it can go on from an older checkpoint
+            raise lost_checkpoint(unsaved)
 
     def validate(self, **kwargs: Any) -> None:
         """Lightning's own table cuts numbers off and shows a column a data loader."""
@@ -273,8 +326,9 @@ def run(verb: str, words: Sequence[str]) -> int:
     atexit.register(gc.freeze)  # else the interpreter takes seconds to take apart what the system frees at once
     try:
         import_named_modules(words)
-        SequenceCLI(verb, words)
-        leave_group()
+        with ExitStack() as locks:
+            SequenceCLI(verb, words, locks)
+            leave_group()
     except MisconfigurationException as error:
         raise UserError(" ".join(str(error).split())) from error
     return 0

@@ -113,10 +113,13 @@ class SequenceData(pl.LightningDataModule):
         return own_tokens(self.dataset, found), found.labels
 
     def _download(self) -> None:
-        """By one process of a machine at a time; there is nothing to wait for where nothing is fetched."""
+        """By one process of a machine at a time; there is nothing to wait for where nothing is fetched.
+
+        A read-only cache has no lock, and what the data need may be there already.
+        """
         if type(self.dataset).download is not TextDataset.download:
             place = f"download-{re.sub(r'[^a-zA-Z0-9]', '_', self.dataset_name)}"
-            with locked(place), blamed(self.dataset, self.dataset_name, "download"):
+            with locked(place, read_only=True), blamed(self.dataset, self.dataset_name, "download"):
                 self.dataset.download()
 
     @cached_property

@@ -55,9 +55,27 @@ def _folders() -> list[Path]:
 
 
 def _download(path: Path, url: str, sha256: str) -> None:
+    """Download a file to its place.
+
+    Raises:
+        UserError: No network, a disk that refuses, or another file than was meant.
+    """
+    from requests import RequestException
+
+    try:
+        _download_beside(path, url, sha256)
+    except (RequestException, OSError) as error:  # a RequestException is an OSError without a number
+        reason = os.strerror(error.errno) if error.errno else type(error).__name__
+        raise UserError(
+            f"{path.name} is not here and cannot be downloaded ({reason}). Get it by hand from {url} "
+            f"(SHA-256 {sha256}): put it at {_folders()[0] / path.name}, or, where the dataset takes one, name it with "
+            f"--data.dataset_args.path. LIGHTSEQ_DATA names another folder"
+        ) from error
+
+
+def _download_beside(path: Path, url: str, sha256: str) -> None:
     """Beside its place first, and moved there when it is whole and what was meant."""
     from pooch import HTTPDownloader  # type: ignore[import-untyped]
-    from requests import RequestException
 
     handle, beside = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".part", dir=path.parent)
     try:
@@ -72,12 +90,6 @@ def _download(path: Path, url: str, sha256: str) -> None:
         raise UserError(
             f"{url} gave another file than was meant: its SHA-256 is {digest}, not {sha256}. It is kept as {refused}"
         )
-    except (RequestException, OSError) as error:
-        raise UserError(
-            f"{path.name} is not here and cannot be downloaded ({type(error).__name__}). Get it by hand from {url} "
-            f"(SHA-256 {sha256}): put it at {_folders()[0] / path.name}, or, where the dataset takes one, name it with "
-            f"--data.dataset_args.path. LIGHTSEQ_DATA names another folder"
-        ) from error
     finally:
         Path(beside).unlink(missing_ok=True)
 

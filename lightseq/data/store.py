@@ -19,7 +19,7 @@ from ..errors import UserError
 from ..vocabulary import BOUNDARY, describe
 from .arrays import ArrayWriter, open_arrays
 from .blocks import Encoder, blocks, group_digests, note, pieces
-from .cache import locked, unusable
+from .cache import locked, place_of, unusable
 from .dataset import TextDataset
 from .survey import FORMAT, Survey, label_list, survey
 
@@ -83,6 +83,8 @@ def open_store(
         raise UserError(f"dataset {name!r} has labels that the given ones lack: {', '.join(unseen[:5])}")
     own = found._replace(tokens=tokens, labels=found.labels if labels is None else list(labels))
     key = blake2b(json.dumps([FORMAT, dataset.layout, own]).encode(), digest_size=16).hexdigest()
+    if store := _read(place_of("stores", key), own):  # without a lock: the cache may be read-only
+        return store
     with locked("stores", key) as place:
         try:
             return _read(place, own) or _write(place, dataset, name, own)
@@ -91,7 +93,10 @@ def open_store(
         except ChangedError:
             if kept is None:
                 raise UserError(f"dataset {name!r} is broken: its documents were others the second time") from None
-    kept.unlink(missing_ok=True)  # what was remembered is of other documents, whatever their fingerprint says
+    try:
+        kept.unlink(missing_ok=True)  # what was remembered is of other documents, whatever their fingerprint says
+    except OSError as error:
+        raise unusable(kept.parent, error) from error
     return open_store(dataset, name, vocabulary, labels)
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from ..errors import UserError
 from ..types import Document
 from .blocks import Alphabet, blocks, note, pieces
-from .cache import locked, unusable, write_whole
+from .cache import locked, place_of, unusable, write_whole
 from .dataset import TextDataset, blamed
 
 FORMAT = 3
@@ -47,16 +47,26 @@ def survey(dataset: TextDataset, name: str) -> tuple[Survey, Path | None]:
         return survey_documents(dataset, name), None
     kind = [type(dataset).__module__, type(dataset).__qualname__, source]
     key = blake2b(json.dumps([FORMAT, *kind, dataset.layout, mark]).encode(), digest_size=16).hexdigest()
-    with locked("surveys", key) as place:
-        try:
-            return Survey(*json.loads(place.read_text(encoding="utf-8"))), place
-        except (OSError, ValueError, TypeError):
-            found = survey_documents(dataset, name)
+    place = place_of("surveys", key)
+    if kept := _read(place):  # without a lock: the cache may be read-only
+        return kept, place
+    with locked("surveys", key):
+        if kept := _read(place):
+            return kept, place
+        found = survey_documents(dataset, name)
         try:
             write_whole(place, json.dumps(found))
         except OSError as error:
             raise unusable(place.parent, error) from error
     return found, None
+
+
+def _read(place: Path) -> Survey | None:
+    """The survey at a place; None where there is none or it is damaged."""
+    try:
+        return Survey(*json.loads(place.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def _source(kind: type) -> str | None:

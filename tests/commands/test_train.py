@@ -40,8 +40,8 @@ def test_a_run_from_beginning_to_end(run: Run, tiny: str) -> None:
     assert "update 3, samples:\n  T=0.00 '': " in out
     assert "10 samples of best-step=3" in out
     assert "lightseq sample runs/dinos/version_0" in out
-    assert {path.name.split(".")[0] for path in FOLDER.iterdir()} == {
-        *("checkpoints", "config", "events", "hparams", "memory", "results", "samples", "yardsticks"),
+    assert {path.name.lstrip(".").split(".")[0] for path in FOLDER.iterdir()} == {
+        *("lock", "checkpoints", "config", "events", "hparams", "memory", "results", "samples", "yardsticks"),
     }
     best, last = checkpoints()["best"], checkpoints()["last"]
     content = torch.load(last, weights_only=True)

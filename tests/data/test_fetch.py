@@ -9,6 +9,8 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from injection.disks import fill
+from injection.files import small_disk
 
 from lightseq.data import fetch
 from lightseq.data.cache import cache_folder
@@ -109,6 +111,19 @@ def test_a_damaged_file_in_the_cache_is_downloaded_again(server: Server) -> None
     path.write_bytes(b"damaged")
     assert fetch("text.txt", url(server), DIGEST).read_bytes() == CONTENT
     assert server.asked == 2
+
+
+def test_a_full_disk_is_named_and_leaves_nothing(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        if not disk:
+            pytest.skip("nothing can be mounted here")
+        fill(tmp_path / "disk")
+        monkeypatch.setenv("LIGHTSEQ_DATA", str(tmp_path / "disk"))
+        with pytest.raises(UserError, match=r"text\.txt .* cannot be downloaded \(No space left on device\)"):
+            fetch("text.txt", url(server), DIGEST)
+        assert [path.name for path in (tmp_path / "disk").iterdir()] == ["filling"]
 
 
 @pytest.mark.parametrize("page", ["short", "missing"])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from injection.disks import read_only
 
 from lightseq.data import SequenceData, TextDataset
 from lightseq.data.cache import cache_folder
@@ -277,6 +278,21 @@ def test_a_cache_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("LIGHTSEQ_CACHE", str(tmp_path / "file"))
     with pytest.raises(UserError, match=r"cache folder .* cannot be used .* LIGHTSEQ_CACHE names another"):
         open_store(Given(["abc"]), "given")
+
+
+def test_a_read_only_cache_is_read() -> None:
+    """Without a survey, with one, and of a dataset that may download; what is not in the cache is refused."""
+    keys = [open_store(Given(["abc"]), "given").key, SequenceData("dinos").store.key]
+    open_store(Marked(["abcd"]), "given")
+    again = Marked(["abcd"])
+    with read_only(cache_folder()) as done:
+        if not done:
+            pytest.skip("nothing can be mounted here")
+        assert [open_store(Given(["abc"]), "given").key, SequenceData("dinos").store.key] == keys
+        assert texts(open_store(again, "given")) == ["abcd"]
+        assert again.calls == 0
+        with pytest.raises(UserError, match=r"/stores cannot be used \((Read-only|Permission).* LIGHTSEQ_CACHE names"):
+            open_store(Given(["abcde"]), "given")
 
 
 def test_a_cache_folder_that_cannot_be_made_for_a_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
