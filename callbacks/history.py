@@ -11,6 +11,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from ..atomic import write_whole
 from ..data import SequenceData, ngram
 from ..memory import HISTORIES, Memory, measure
 from ..model import SequenceModel
@@ -48,7 +49,7 @@ def record(model: SequenceModel, data: SequenceData, trainer: pl.Trainer, folder
         return
     content = {"update": trainer.global_step, **memory._asdict()}
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "memory.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_whole(folder / "memory.json", json.dumps(content, indent=2) + "\n")
     boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
     if not boards:
         return

@@ -4,7 +4,8 @@ import json
 import re
 from pathlib import Path
 
-from .safety import safely, write_whole
+from ..atomic import append_whole, write_whole
+from .safety import safely
 from .showing import Showing
 
 RECORD, PAGE = "samples.jsonl", "samples.md"
@@ -42,5 +43,4 @@ def keep(folder: Path, update: int) -> None:
 
 def _append(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(text)
+    append_whole(path, text)

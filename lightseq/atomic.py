@@ -88,22 +88,19 @@ def check_writable(place: Path) -> None:
         return
     if place.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(place))
+    folder = place.parent
     if place.exists():
         if not os.access(place, os.W_OK):
             raise PermissionError(errno.EACCES, "it may not be written", str(place))
         if not place.is_file():
             return
+        folder = Path(os.path.realpath(place)).parent if place.is_symlink() else folder
     elif place.is_symlink():
         raise FileNotFoundError(errno.ENOENT, "it is a link to a file that is not there", str(place))
-    else:
-        os.lstat(place.parent)  # raises the system's own words where a part of the path is missing, no folder, too long
-        with suppress(FileNotFoundError):
-            os.lstat(place)
-    folder = Path(os.path.realpath(place)).parent
     if not folder.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, f"{folder} is no folder", str(place))
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise PermissionError(errno.EACCES, f"the folder {folder} may not be written", str(place))
+        raise FileNotFoundError(errno.ENOENT, f"there is no folder {str(folder)!r}", str(place))
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(errno.EACCES, f"the folder {str(folder)!r} cannot be written", str(place))
 
 
 def open_descriptor(place: Path) -> int | None:
@@ -122,9 +119,31 @@ def open_descriptor(place: Path) -> int | None:
     return None
 
 
-def cannot_write(place: Path, error: OSError) -> UserError:
+def append_whole(place: Path, text: str) -> None:
+    """Add a text to the end of a file, or leave the file as it was.
+
+    Args:
+        place: A file, which is made where it is missing, or what can be written to.
+        text: What to add.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    with place.open("ab", buffering=0) as file:
+        regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+        before, rest = os.fstat(file.fileno()).st_size, memoryview(text.encode())
+        try:
+            while rest:  # a disk that is nearly full takes a part
+                rest = rest[file.write(rest) :]
+        except OSError:
+            if regular:
+                file.truncate(before)
+            raise
+
+
+def cannot_write(what: str | Path, error: OSError) -> UserError:
     """The message about a file that the user has named and that cannot be written."""
-    return UserError(f"{place} cannot be written: {error.strerror or error}")
+    return UserError(f"{what} cannot be written: {error.strerror or error}")
 
 
 @contextmanager

@@ -44,14 +44,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 2 after a mistake of the user's, 1 after a training that diverged, told in one message on
-        standard error; 1 where standard output cannot be written, 141 where its reader went away (0 of a training).
+        standard error; 1 where standard output cannot be written. A reader of it that went away is no failure.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     trains = bool(words) and words[0] in TRAIN
     with streams.guarded(raises=not trains):
         try:
             status = _told(words)
-        except SystemExit as end:  # of --help, and of rich where the reader of a pipe went away
+        except SystemExit:  # of --help, and of rich where the reader of a pipe went away
             if streams.output_failure() is None:
                 raise
             status, trains = 0, False
@@ -59,10 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             if error is not streams.output_failure():
                 raise
             status = 0
-        status = streams.status_of(status, trains)
-        if trains or status != streams.READER_GONE:
+        if trains or not isinstance(streams.output_failure(), BrokenPipeError):
             streams.tell_output_failure()
-        return status
+        return streams.status_of(status)
 
 
 def _told(words: list[str]) -> int:

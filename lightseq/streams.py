@@ -16,9 +16,6 @@ from typing import Any, TextIO
 RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
 """Variables that number the processes of a run, by what starts them."""
 
-READER_GONE = 128 + 13
-"""The exit status of a command whose reader went away: as a shell shows that of ``cat``, which SIGPIPE (13) ends."""
-
 
 class Guarded(io.RawIOBase):
     """The raw end of a standard stream. It keeps the first error.
@@ -121,19 +118,18 @@ def tell_output_failure(more: str = "") -> None:
         print(f"lightseq: {_words(error)}{more}", file=sys.stderr, flush=True)
 
 
-def status_of(status: int, trains: bool) -> int:
+def status_of(status: int) -> int:
     """The exit status of a command, given what became of standard output.
+
+    A reader that went away has what it wanted, and is no failure: a script with ``set -o pipefail`` goes on.
 
     Args:
         status: Of the command itself; what is not 0 stays.
-        trains: Whether its output is a report of what it does, and not what it is for.
     """
     error = output_failure()
-    if error is None or status or not first_of_run():  # one process that fails would have the others ended
+    if error is None or isinstance(error, BrokenPipeError):
         return status
-    if isinstance(error, BrokenPipeError):
-        return 0 if trains else READER_GONE
-    return 1
+    return status or int(first_of_run())  # one process that fails would have the others ended
 
 
 def first_of_run() -> bool:

@@ -2,9 +2,9 @@
 
 import os
 import sys
-import tempfile
 from pathlib import Path
 
+from ..atomic import open_whole
 from ..errors import UserError
 from .cache import cache_folder, locked
 
@@ -55,20 +55,18 @@ def _folders() -> list[Path]:
 
 
 def _download(path: Path, url: str, sha256: str) -> None:
-    """Beside its place first, and moved there when it is whole and what was meant."""
+    """Beside its place first, under the name of what is refused, and moved there when it is what was meant."""
     from pooch import HTTPDownloader  # type: ignore[import-untyped]
     from requests import RequestException
 
-    handle, beside = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".part", dir=path.parent)
+    refused = path.with_name(f"{path.name}.refused")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open_whole(refused) as file:
             HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=TIMEOUT)(url, file, None)
-        digest = _digest(Path(beside))
+        digest = _digest(refused)
         if digest == sha256:
-            os.replace(beside, path)
+            os.replace(refused, path)
             return
-        refused = path.with_name(f"{path.name}.refused")
-        os.replace(beside, refused)
         raise UserError(
             f"{url} gave another file than was meant: its SHA-256 is {digest}, not {sha256}. It is kept as {refused}"
         )
@@ -78,8 +76,6 @@ def _download(path: Path, url: str, sha256: str) -> None:
             f"(SHA-256 {sha256}): put it at {_folders()[0] / path.name}, or, where the dataset takes one, name it with "
             f"--data.dataset_args.path. LIGHTSEQ_DATA names another folder"
         ) from error
-    finally:
-        Path(beside).unlink(missing_ok=True)
 
 
 def _digest(path: Path) -> str:
