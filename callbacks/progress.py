@@ -71,7 +71,11 @@ class RunProgress(ProgressBar):
     ) -> None:
         if self._bar is not None:
             self._advance(trainer)
-        elif trainer.state.fn == "fit" and perf_counter() - self._printed > QUIET_SECONDS:
+        elif (
+            trainer.state.fn == "fit"
+            and not trainer.sanity_checking  # before the clock of the run is set
+            and perf_counter() - self._printed > QUIET_SECONDS
+        ):
             self._line(trainer, f"validating, {batch_idx + 1:,} batches so far")
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
