@@ -11,6 +11,7 @@ from pytorch_lightning import Callback
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
+from ..atomic import open_whole
 from ..checkpoint import LAST, PREVIOUS
 from ..errors import UserError, quote
 from ..gradient import Refused
@@ -118,7 +119,8 @@ class FiniteGuard(Callback):
         content = {"batches": batches, "update": refused.update, "epoch": trainer.current_epoch, "rank": rank}
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            torch.save(content, place)
+            with open_whole(place) as file:
+                torch.save(content, file)
         except (OSError, RuntimeError) as error:  # torch's own of a full disk
             return f"the batch could not be written ({quote(error)})"
         return f"the batch is in {place}"

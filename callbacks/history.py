@@ -11,6 +11,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from ..atomic import write_whole
 from ..data import SequenceData, ngram
 from ..memory import HISTORIES, Memory, measure
 from ..model import SequenceModel
@@ -18,7 +19,6 @@ from ..vocabulary import Vocabulary
 from . import curves
 from .drawing import add_picture
 from .excerpts import bounded
-from .safety import write_whole
 
 TOKENS, LONGEST = 20_000, 2_048
 """Tokens that are scored, and time steps of a document, at the most."""

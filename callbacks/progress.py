@@ -13,11 +13,16 @@ from ..system import SequenceSystem
 
 REFRESH_SECONDS = 0.2
 LINE_SECONDS = 5.0
+"""Between two lines where the output is no terminal, at the least."""
+
+QUIET_SECONDS = 30.0
+"""Without a line after which there is one at the next batch: a run whose log does not grow looks dead."""
 
 
 class RunProgress(ProgressBar):
     """One bar for the whole run, with the rate and the time that remains; it refreshes rarely, because an update takes
-    less time than drawing a bar. Where the output is no terminal: a line after a validation, every few seconds at most.
+    less time than drawing a bar. Where the output is no terminal: a line at the first update, after a validation (every
+    few seconds at most), and whenever there was none for half a minute.
     """
 
     def __init__(self) -> None:
@@ -27,6 +32,7 @@ class RunProgress(ProgressBar):
         self._task = TaskID(0)
         self._enabled = True
         self._drawn = self._printed = self._began = 0.0
+        self._first = 0
 
     def disable(self) -> None:
         self._enabled = False
@@ -40,21 +46,37 @@ class RunProgress(ProgressBar):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._began = self._printed = perf_counter()
+        self._first = trainer.global_step + 1
         total = pl_module.total_updates if isinstance(pl_module, SequenceSystem) else inf
         self._start("training", None if total == inf else total, trainer.global_step)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if self._bar is not None and perf_counter() - self._drawn > REFRESH_SECONDS:
-            self._draw(trainer)
+        if self._bar is not None:
+            if perf_counter() - self._drawn > REFRESH_SECONDS:
+                self._draw(trainer)
+        elif trainer.global_step == self._first:
+            self._first = 0  # of several batches to an update the first one alone
+            self._line(trainer, _numbers(trainer))
+        elif perf_counter() - self._printed > QUIET_SECONDS:
+            self._line(trainer, _numbers(trainer))
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.state.fn == "validate":
             self._start("validating", sum(trainer.num_val_batches), 0)
 
-    def on_validation_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        self._advance(trainer)
+    def on_validation_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: Any
+    ) -> None:
+        if self._bar is not None:
+            self._advance(trainer)
+        elif (
+            trainer.state.fn == "fit"
+            and not trainer.sanity_checking  # before the clock of the run is set
+            and perf_counter() - self._printed > QUIET_SECONDS
+        ):
+            self._line(trainer, f"validating, {batch_idx + 1:,} batches so far")
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.state.fn == "validate":
@@ -62,8 +84,7 @@ class RunProgress(ProgressBar):
         elif self._bar is not None:
             self._draw(trainer)
         elif not (trainer.sanity_checking or trainer.should_stop) and perf_counter() - self._printed > LINE_SECONDS:
-            self._printed = perf_counter()
-            self.print(f"update {trainer.global_step:,}, {self._printed - self._began:.0f} s: {_numbers(trainer)}")
+            self._line(trainer, _numbers(trainer))
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._start("testing", sum(trainer.num_test_batches), 0)
@@ -85,8 +106,7 @@ class RunProgress(ProgressBar):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._stop()
-        seconds = perf_counter() - self._began
-        self.print(f"update {trainer.global_step:,}, {seconds:.0f} s: {_numbers(trainer)}")
+        self._line(trainer, _numbers(trainer))
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         self._stop()
@@ -108,6 +128,12 @@ class RunProgress(ProgressBar):
         )
         self._task = self._bar.add_task(what, total=total, completed=completed, numbers="")
         self._bar.start()
+
+    def _line(self, trainer: pl.Trainer, what: str) -> None:
+        """Where the run is, and what there is to say of it."""
+        self._printed = perf_counter()
+        seconds = self._printed - self._began
+        self.print(f"update {trainer.global_step:,}, {seconds:.0f} s" + (f": {what}" if what else ""))
 
     def _draw(self, trainer: pl.Trainer) -> None:
         assert self._bar is not None

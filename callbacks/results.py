@@ -9,11 +9,15 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning import Callback
 
+from ..atomic import cannot_write, check_writable, write_whole
 from .places import folder_of
-from .safety import safely, write_whole
+from .safety import safely
 
 ENDED = "results.json"
 """Lies in the folder of a run that has come to its end."""
+
+VARIABLE = "LIGHTSEQ_RESULTS"
+"""Names a file that gets the numbers too."""
 
 
 class Results(Callback):
@@ -44,6 +48,18 @@ class Results(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         if self.goes_on:
             self.best, self._before = dict(state_dict["best"]), state_dict["seconds"]
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Refuse a file that cannot be written before there is anything to write.
+
+        Raises:
+            UserError: Which, and why.
+        """
+        if place := os.environ.get(VARIABLE):
+            try:
+                check_writable(Path(place))
+            except OSError as error:
+                raise cannot_write(f"{VARIABLE}: {place}", error) from error
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.started = True
@@ -76,5 +92,6 @@ class Results(Callback):
         if folder is not None:
             with safely("results.json"):
                 write_whole(folder / ENDED, json.dumps(record, indent=2) + "\n")
-        if place := os.environ.get("LIGHTSEQ_RESULTS"):
-            write_whole(Path(place), json.dumps({**record, "folder": folder and str(folder)}))
+        if place := os.environ.get(VARIABLE):
+            with safely(VARIABLE):
+                write_whole(Path(place), json.dumps({**record, "folder": folder and str(folder)}))

@@ -1,11 +1,9 @@
 """Looking on never ends the training."""
 
-import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers import Logger
@@ -33,16 +31,6 @@ def safely(what: str) -> Iterator[None]:
         if what not in _told:
             _told.add(what)
             warnings.warn(f"{what}: {quote(error)}; training goes on without", stacklevel=3)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file, in its place the old one or the new one at any moment."""
-    beside = path.with_name(f"{path.name}.part")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def guard(loggers: Iterable[Logger]) -> None:

@@ -1,11 +1,11 @@
 """Samples in files of the run folder: the lasting record, whatever logger there is."""
 
 import json
-import os
 import re
 from pathlib import Path
 
-from .safety import safely, write_whole
+from ..atomic import append_whole, write_whole
+from .safety import safely
 from .showing import Showing
 
 RECORD, PAGE = "samples.jsonl", "samples.md"
@@ -43,13 +43,4 @@ def keep(folder: Path, update: int) -> None:
 
 def _append(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    size = path.stat().st_size if path.exists() else None
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(text)
-    except OSError:  # a full disk: what is there stays as it was
-        if size is None:
-            path.unlink(missing_ok=True)
-        else:
-            os.truncate(path, size)
-        raise
+    append_whole(path, text)

@@ -1,11 +1,11 @@
 """The command line: which verb, and what to do about a mistake. Only the verb's own module is imported."""
 
-import io
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from . import streams
 from .errors import Stopped, UserError, did_you_mean
 
 VERBS = {
@@ -22,6 +22,9 @@ VERBS = {
     "datasets": ("datasets", "list the installed datasets; also datasets new NAME, datasets check NAME"),
     "configs": ("configs", "list the shipped recipes, or print one"),
 }
+
+TRAIN = ("fit", "sweep", "verify-resume")
+"""Verbs that go on where standard output cannot be written: a run is worth more than its report."""
 
 HELP = f"""usage: lightseq VERB ...
 
@@ -41,12 +44,28 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 2 after a mistake of the user's, 1 after a training that diverged, told in one message on
-        standard error.
+        standard error; 1 where standard output cannot be written. A reader of it that went away is no failure.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    for stream in (sys.stdout, sys.stderr):  # a model may write what a terminal cannot show: no reason to stop
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    trains = bool(words) and words[0] in TRAIN
+    with streams.guarded(raises=not trains):
+        try:
+            status = _told(words)
+        except SystemExit:  # of --help, and of rich where the reader of a pipe went away
+            if streams.output_failure() is None:
+                raise
+            status, trains = 0, False
+        except OSError as error:
+            if error is not streams.output_failure():
+                raise
+            status = 0
+        if trains or not isinstance(streams.output_failure(), BrokenPipeError):
+            streams.tell_output_failure()
+        return streams.status_of(status)
+
+
+def _told(words: list[str]) -> int:
+    """Run a verb, and tell of a mistake."""
     try:
         return dispatch(words)
     except UserError as error:
@@ -54,9 +73,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"lightseq: {error}", file=sys.stderr)
         return error.status
-    except BrokenPipeError:  # the reader of a pipe has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Stopped as stop:  # so a shell says it: 143 of SIGTERM, 130 of SIGINT
         return 128 + stop.number
     except KeyboardInterrupt:  # a verb that has something to say about it has said so

@@ -2,12 +2,12 @@
 
 import argparse
 import math
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..atomic import check_writable, open_descriptor
 from ..errors import UserError, did_you_mean
 from . import Parser
 from .run_data import data_of, take_data_words
@@ -70,7 +70,7 @@ def run(verb: str, words: Sequence[str]) -> int:
 
     title = f"{trained.path}, {chosen.name}"
     write_page(page, title, seen, trained.model.backbone, arguments.temperature, arguments.top, layers)
-    print(f"wrote {page}")
+    print(f"wrote {page}", file=sys.stderr if open_descriptor(page) == 1 else sys.stdout)
     return 0
 
 
@@ -78,15 +78,15 @@ def _writable(place: str) -> Path:
     """Where the page goes; said before anything is computed.
 
     Raises:
-        UserError: No such folder, or nothing can be written there.
+        UserError: A folder, a file that may not be written, or no folder to make it in.
     """
     path = Path(place)
-    if path.is_dir():
-        raise UserError(f"--html names a file, and {place!r} is a folder: {place.rstrip('/')}/page.html")
-    if not path.parent.is_dir():
-        raise UserError(f"--html {place}: there is no folder {str(path.parent)!r}")
-    if not os.access(path.parent, os.W_OK):
-        raise UserError(f"--html {place}: the folder {str(path.parent)!r} cannot be written")
+    try:
+        check_writable(path)
+    except IsADirectoryError as error:
+        raise UserError(f"--html names a file, and {place!r} is a folder: {place.rstrip('/')}/page.html") from error
+    except OSError as error:
+        raise UserError(f"--html {place}: {error.strerror}") from error
     return path
 
 

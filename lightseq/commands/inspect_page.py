@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from ..atomic import cannot_write, open_descriptor, write_whole
 from ..backbones import Backbone
 from ..errors import UserError
 from ..inspection import Inspection, character_classes, shown
@@ -51,15 +51,12 @@ def write_page(
             "and --layer"
         )
     page = _page(_content(title, inspection, backbone, temperatures, top, layers))
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        try:
-            beside.write_bytes(page.encode())
-            os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
+        write_whole(path, page)
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}") from error
+        if open_descriptor(path) == 1:  # of standard output the command line tells
+            raise
+        raise cannot_write(path, error) from error
 
 
 def _content(

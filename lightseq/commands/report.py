@@ -1,6 +1,5 @@
 """What a run prints before it begins and after it ended."""
 
-import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,17 +13,15 @@ from ..checkpoint import load_trained
 from ..data import SequenceData
 from ..errors import UserError
 from ..sampling import generate
+from ..streams import first_of_run, tell_output_failure
 from ..system import SequenceSystem
 
 SAMPLES = 10
 
-RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
-"""Variables that number the processes of a run, by what starts them."""
-
 
 def note(text: str) -> None:
     """Something the user should know, on standard error; of several processes the first says it."""
-    if not any(int(os.environ.get(name) or 0) for name in RANKS):
+    if first_of_run():
         print(f"lightseq: {text}", file=sys.stderr)
 
 
@@ -103,6 +100,7 @@ def print_results(
     if folder is None:
         if path:
             print(f"\ncheckpoint: {path}")
+            tell_output_failure(f"; training went on: {path}")
         return
     shown = _shown(folder)
     records = ("samples.md", "samples.jsonl", "memory.json")
@@ -116,6 +114,7 @@ def print_results(
             print(f"  lightseq predict --ckpt_path {shlex.quote(shown)}")
         print(f"  lightseq inspect {shlex.quote(shown)} --html inside.html")
         print(f"  lightseq board {shlex.quote(shown)}")
+    tell_output_failure(f"; training went on: {shown}")
 
 
 def print_values(parts: Sequence[Mapping[str, float]], chief: bool) -> None:

@@ -67,7 +67,11 @@ def run(verb: str, words: Sequence[str]) -> int:
         samples = _streamed(arguments, draw, trained.vocabulary)
     else:
         samples, notes = _samples(arguments, draw, data)
-        show(samples, len(arguments.prompt) * len(arguments.temperature) > 1)
+        try:
+            show(samples, len(arguments.prompt) * len(arguments.temperature) > 1)
+        except OSError:  # of standard output; the files are wanted all the same
+            if arguments.save is None:
+                raise
     if grammar is not None and samples:
         notes.append(_cost(samples))
     if arguments.save is not None:

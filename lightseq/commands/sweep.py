@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from ..config import find_config, read_settings
 from ..errors import Stopped, UserError
+from ..streams import failure, tell_output_failure
 from . import Parser
 from .children import fit_command, run_child, stopped_by
 
@@ -86,6 +87,7 @@ def run(verb: str, words: Sequence[str]) -> int:
     finally:  # a sweep that is stopped shows what it has
         for line in table(runs):
             print(line)
+        tell_output_failure(f"; training went on: {', '.join(folders)}" if (folders := _folders(runs)) else "")
     return int(any(trained.status for trained in runs))
 
 
@@ -106,6 +108,10 @@ def table(runs: Sequence[Trained]) -> list[str]:
     widths = [max(len(row[i]) for row in rows) for i in range(len(names) + 1)]
     shown = [[f"{cell:>{width}}" for cell, width in zip(row, widths, strict=False)] for row in rows]
     return ["", *("  ".join([*cells, row[-1]]).rstrip() for cells, row in zip(shown, rows, strict=True))]
+
+
+def _folders(runs: Sequence[Trained]) -> list[str]:
+    return [trained.record["folder"] for trained in runs if trained.record.get("folder")]
 
 
 def _check_fresh(verb: str, words: Sequence[str]) -> None:
@@ -137,10 +143,12 @@ def _train(seed: int, words: Sequence[str], environment: Mapping[str, str]) -> T
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "results.json"
         command = fit_command([f"--seed_everything={seed}", *words])
-        status = run_child(command, {**environment, "LIGHTSEQ_RESULTS": str(file)})
+        with open(os.devnull, "wb") as nowhere:  # what this process cannot write that one cannot either, and would fail
+            out = nowhere if failure(sys.stdout) else None
+            status = run_child(command, {**environment, "LIGHTSEQ_RESULTS": str(file)}, out)
         if number := stopped_by(status):
             raise Stopped(number)
-        done = status == 0 and file.exists()  # --print_config, say, trains nothing
+        done = status in (0, 1) and file.exists()  # 1: of its output alone; --print_config, say, trains nothing
         return Trained(seed, status, json.loads(file.read_text(encoding="utf-8")) if done else {})
 
 

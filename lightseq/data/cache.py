@@ -2,7 +2,6 @@
 
 import errno
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,15 +64,3 @@ def locked(*parts: str, read_only: bool = False) -> Iterator[Path]:
         yield place
     finally:
         lock.release()
-
-
-def write_whole(place: Path, text: str) -> None:
-    """Write a file beside its place and move it there: whoever reads it finds all of it or nothing."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(prefix=f"{place.name}.", dir=place.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(beside, place)
-    finally:
-        Path(beside).unlink(missing_ok=True)

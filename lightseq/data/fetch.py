@@ -2,9 +2,9 @@
 
 import os
 import sys
-import tempfile
 from pathlib import Path
 
+from ..atomic import open_whole
 from ..errors import UserError
 from .cache import cache_folder, locked
 
@@ -55,15 +55,21 @@ def _folders() -> list[Path]:
 
 
 def _download(path: Path, url: str, sha256: str) -> None:
-    """Download a file to its place.
-
-    Raises:
-        UserError: No network, a disk that refuses, or another file than was meant.
-    """
+    """Beside its place first, under the name of what is refused, and moved there when it is what was meant."""
+    from pooch import HTTPDownloader  # type: ignore[import-untyped]
     from requests import RequestException
 
+    refused = path.with_name(f"{path.name}.refused")
     try:
-        _download_beside(path, url, sha256)
+        with open_whole(refused) as file:
+            HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=TIMEOUT)(url, file, None)
+        digest = _digest(refused)
+        if digest == sha256:
+            os.replace(refused, path)
+            return
+        raise UserError(
+            f"{url} gave another file than was meant: its SHA-256 is {digest}, not {sha256}. It is kept as {refused}"
+        )
     except (RequestException, OSError) as error:  # a RequestException is an OSError without a number
         reason = os.strerror(error.errno) if error.errno else type(error).__name__
         raise UserError(
@@ -71,27 +77,6 @@ def _download(path: Path, url: str, sha256: str) -> None:
             f"(SHA-256 {sha256}): put it at {_folders()[0] / path.name}, or, where the dataset takes one, name it with "
             f"--data.dataset_args.path. LIGHTSEQ_DATA names another folder"
         ) from error
-
-
-def _download_beside(path: Path, url: str, sha256: str) -> None:
-    """Beside its place first, and moved there when it is whole and what was meant."""
-    from pooch import HTTPDownloader  # type: ignore[import-untyped]
-
-    handle, beside = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=TIMEOUT)(url, file, None)
-        digest = _digest(Path(beside))
-        if digest == sha256:
-            os.replace(beside, path)
-            return
-        refused = path.with_name(f"{path.name}.refused")
-        os.replace(beside, refused)
-        raise UserError(
-            f"{url} gave another file than was meant: its SHA-256 is {digest}, not {sha256}. It is kept as {refused}"
-        )
-    finally:
-        Path(beside).unlink(missing_ok=True)
 
 
 def _digest(path: Path) -> str:

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ..atomic import write_whole
 from ..vocabulary import Vocabulary
-from .cache import cache_folder, write_whole
+from .cache import cache_folder
 from .store import Store
 
 FORMAT = 1
@@ -218,6 +219,7 @@ def yardsticks(store: Store, parts: Mapping[str, Array], stream: bool, split: st
     except (OSError, ValueError, TypeError):
         found = _measured(store, train, held_out, stream, cut)
     with suppress(OSError):  # the next one computes it again
+        place.parent.mkdir(parents=True, exist_ok=True)
         write_whole(place, json.dumps(found))
     return found
 

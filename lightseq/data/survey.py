@@ -10,10 +10,11 @@ from hashlib import blake2b, sha256
 from pathlib import Path
 from typing import NamedTuple
 
+from ..atomic import write_whole
 from ..errors import UserError
 from ..types import Document
 from .blocks import Alphabet, blocks, note, pieces
-from .cache import locked, place_of, unusable, write_whole
+from .cache import locked, place_of, unusable
 from .dataset import TextDataset, blamed
 
 FORMAT = 3
