@@ -2,11 +2,12 @@
 
 import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from .errors import Stopped, UserError, did_you_mean
+from .errors import Stopped, UserError, did_you_mean, printable
 
 VERBS = {
     "fit": ("train", "train a model: lightseq fit --config dinos"),
@@ -47,12 +48,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):  # a model may write what a terminal cannot show: no reason to stop
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    for name in ("COLUMNS", "LINES"):  # rich takes 0 columns at its word, and prints nothing
+        if not re.fullmatch("[1-9][0-9]{0,3}", os.environ.get(name, "80")):
+            del os.environ[name]
     try:
+        _check_words(words)
         return dispatch(words)
     except UserError as error:
         if os.environ.get("LIGHTSEQ_DEBUG") == "1":
             raise
-        print(f"lightseq: {error}", file=sys.stderr)
+        print(printable(f"lightseq: {error}"), file=sys.stderr)
         return error.status
     except BrokenPipeError:  # the reader of a pipe has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -61,6 +66,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 128 + stop.number
     except KeyboardInterrupt:  # a verb that has something to say about it has said so
         return 130
+
+
+def _check_words(words: Sequence[str]) -> None:
+    """Refuse bytes that are no UTF-8, save in a text to continue or to read: a model of bytes may know them.
+
+    Raises:
+        UserError: A word has such bytes.
+    """
+    for before, word in zip(["", *words], words, strict=False):
+        flag = word.partition("=")[0] if "=" in word else before
+        if flag not in ("--prompt", "--text") and any("\ud800" <= character <= "\udfff" for character in word):
+            raise UserError(f"{word[:100]}: this is not UTF-8; rename the file, or type the text in UTF-8")
 
 
 def dispatch(words: list[str]) -> int:

@@ -5,6 +5,7 @@ that was written. Flags win over files.
 """
 
 import json
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 from .. import config, registry, signatures
 from ..checkpoint import find_checkpoint, read_checkpoint
 from ..config import Settings
-from ..errors import UserError
+from ..errors import UserError, printable
 
 HERE = "command line"
 
@@ -63,6 +64,8 @@ def read_command_line(words: Sequence[str]) -> CommandLine:
             flags, _ = config.overlay(flags, Settings(own, {key: HERE}))
             left += [] if plugin else [f"{flag}={value}"]
         else:
+            if re.search(r"[\[{&*]", word):
+                config.check_value(word if not key else value)
             left.append(word)
             if key:
                 flags.places[key] = HERE
@@ -80,10 +83,10 @@ def _settings_of_run(place: str, flags: Settings) -> Settings:
     says of its data. Neither allows a file of code, and a checkpoint alone names no file to open either."""
     where = Path(place)
     within = where.parent.parent if where.parent.name == "checkpoints" else None
-    folder = where if where.is_dir() else within
+    folder = where if os.path.isdir(where) else within
     file = config.newest_config(folder) if folder else None
     if file is not None:
-        said = config.read_settings(file.read_text(encoding="utf-8"), str(file))
+        said = config.read_settings(config.read_file(file), str(file))
         return Settings({key: value for key, value in said.values.items() if key not in RUNS}, said.places)
     path = find_checkpoint(place)
     data = dict(read_checkpoint(path).get("datamodule_hyper_parameters", {}))
@@ -113,6 +116,6 @@ def _merged(files: Sequence[Settings], flags: Settings, left: list[str]) -> Comm
     for layer in [*files, flags]:
         merged, notes = config.overlay(merged, layer)
         for note in notes:
-            print(f"lightseq: {note}", file=sys.stderr)
+            print(printable(f"lightseq: {note}"), file=sys.stderr)
     text = json.dumps(merged.values, default=str, ensure_ascii=False)
     return CommandLine([*(["--config", text] if merged.values else []), *left], merged)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..errors import UserError, did_you_mean
+from ..errors import UserError, did_you_mean, printable
 from . import Parser
 from .run_data import data_of, take_data_words
 from .sample import temperatures
@@ -54,7 +54,7 @@ def run(verb: str, words: Sequence[str]) -> int:
         chosen = _from_data(data_of(arguments.place, data_words), arguments.document)
     else:
         chosen = _first(arguments.place, data_words)
-        print(f"lightseq: no --text and no --document: {chosen.name} it is", file=sys.stderr)
+        print(printable(f"lightseq: no --text and no --document: {chosen.name} it is"), file=sys.stderr)
     if arguments.label is not None:
         chosen = chosen._replace(truth=_truth(trained, arguments.label))
     if len(chosen.ids) > LONGEST:
@@ -81,9 +81,9 @@ def _writable(place: str) -> Path:
         UserError: No such folder, or nothing can be written there.
     """
     path = Path(place)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise UserError(f"--html names a file, and {place!r} is a folder: {place.rstrip('/')}/page.html")
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         raise UserError(f"--html {place}: there is no folder {str(path.parent)!r}")
     if not os.access(path.parent, os.W_OK):
         raise UserError(f"--html {place}: the folder {str(path.parent)!r} cannot be written")

@@ -202,7 +202,7 @@ def write(texts: Mapping[str, str], place: Path) -> Path:
     Raises:
         UserError: The folder exists, or cannot be written.
     """
-    if place.exists():
+    if os.path.exists(place):
         raise UserError(f"{place} exists already: choose another name, or another --folder")
     try:
         beside = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))

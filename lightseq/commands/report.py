@@ -12,6 +12,7 @@ import numpy as np
 from ..callbacks import markup
 from ..checkpoint import load_trained
 from ..data import SequenceData
+from ..errors import printable
 from ..sampling import generate
 from ..system import SequenceSystem
 
@@ -24,7 +25,7 @@ RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
 def note(text: str) -> None:
     """Something the user should know, on standard error; of several processes the first says it."""
     if not any(int(os.environ.get(name) or 0) for name in RANKS):
-        print(f"lightseq: {text}", file=sys.stderr)
+        print(printable(f"lightseq: {text}"), file=sys.stderr)
 
 
 def describe(data: SequenceData, system: SequenceSystem, done: str) -> str:
