@@ -1,6 +1,7 @@
 """Memory that sizes would take at the least, compared with the machine's before anything is built."""
 
 import os
+import sys
 
 from .errors import UserError
 
@@ -12,11 +13,14 @@ TOKEN = 8
 
 
 def physical_memory() -> int | None:
-    """Bytes of the machine's memory; None where the system does not say."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
+    """Bytes of memory, of the machine or within the process's limits; None where the system does not say."""
+    if sys.platform == "win32":
         return None
+    import resource
+
+    limits = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min([memory, *(limit for limit in limits if limit != resource.RLIM_INFINITY)])
 
 
 def check_memory(needed: float, what: str) -> None:

@@ -214,6 +214,7 @@ def write(texts: Mapping[str, str], place: Path) -> Path:
             os.replace(beside / place.name, place)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
-    except OSError as error:
-        raise UserError(f"{place} cannot be written ({error.strerror})") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"{place} cannot be written ({reason})") from error
     return place
