@@ -40,7 +40,7 @@ class Stopped(BaseException):
         self.number = number
 
 
-LINES, CHARACTERS = 3, 400
+LINES, CHARACTERS = 3, 390
 """What a message may have at the most."""
 
 
