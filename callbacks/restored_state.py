@@ -45,7 +45,7 @@ def check_run_record(content: Mapping[str, Any], key: str, path: str | Path) -> 
         raise UserError(f"{path}: {key} must be a record of the run, not a {type(record).__name__}")
     for name, expected in RUN_RECORD.items() if record else ():
         value = record.get(name)
-        if not isinstance(value, expected) or (expected is int and (isinstance(value, bool) or value < 1)):
+        if not isinstance(value, expected) or (isinstance(value, int) and expected is int and not value >= 1):
             raise UserError(f"{path}: {key}.{name} does not hold what a run stores there")
     if record and len(record["ranks"]) != record["world_size"]:
         raise UserError(f"{path}: {key}.ranks holds {len(record['ranks'])} states for {record['world_size']} processes")

@@ -11,6 +11,7 @@ from pytorch_lightning import Callback
 
 from ..data import SequenceData
 from ..errors import UserError
+from ..footprint import check_texts
 from ..model import SequenceModel
 from ..sampling import Sample, generate
 from ..system import SequenceSystem
@@ -97,6 +98,7 @@ class SampleText(Callback):
                     "the dataset's own; sampling.prompts sets others" if self.prompts is None else "sampling.prompts"
                 )
                 raise UserError(f"the prompt {prompt!r} ({whose}): {error}") from None
+        check_texts(len(prompts) * len(self.temperatures) * self.n, self.length)
         return prompts
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:

@@ -6,6 +6,7 @@ that reading one runs no code. Of what it names only entry points are ever looke
 """
 
 import inspect
+import os
 import re
 import sys
 from collections.abc import Iterable
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 
 from .checkpoint_contents import check_contents, parameters_at_most, weight_count
 from .checkpoint_format import damage, load_file
-from .errors import UserError
+from .errors import UserError, printable
 from .model import SequenceModel, build_model
 from .vocabulary import Vocabulary
 
@@ -24,6 +25,9 @@ PREFIX = "model."
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 """What a run goes on from, and the one before it."""
+
+BELOW = ("version_*/checkpoints/", "*/version_*/checkpoints/", "runs/*/version_*/checkpoints/")
+"""Where a folder without checkpoints is searched for runs: no deeper, as it may be the root of a disk."""
 
 _told: set[str] = set()
 """Notes about damaged files: a command looks for its checkpoint more than once."""
@@ -51,20 +55,20 @@ def find_checkpoint(place: str | Path, last: bool = False) -> Path:
         UserError: No such file or folder, no checkpoint in it, or a damaged one, and no good one in its stead.
     """
     path = Path(place)
-    if path.is_file():
+    if os.path.isfile(path):  # of a name that cannot be a file's it is False, where Path.is_file raises
         if wrong := damage(path):
-            others = sorted(set(path.parent.glob("*.ckpt")) - {path}, key=_latest)
+            others = sorted((p for p in path.parent.glob("*.ckpt") if p != path and p.is_file()), key=_latest)
             good = next((other for other in others if not damage(other)), None)
             hint = f"; {good.name} beside it is good" if good else ""
             raise UserError(f"{path} is no checkpoint, or is damaged: it {wrong}{hint}")
         return path
-    if not path.is_dir():
+    if not os.path.isdir(path):
         raise UserError(f"no checkpoint or run folder at {str(place)!r}")
     found = _checkpoints(path)
     if not found:
         if (path / "config.yaml").is_file():
             raise UserError(f"no checkpoint in {str(place)!r}: the run ended before its first one")
-        runs = sorted(path.rglob("version_*/checkpoints/"), key=lambda run: run.stat().st_mtime)
+        runs = sorted((run for pattern in BELOW for run in path.glob(pattern)), key=lambda run: run.stat().st_mtime)
         hint = f"did you mean {runs[-1].parent}?" if runs else "a run folder looks like runs/dinos/version_0"
         raise UserError(f"no checkpoint in {str(place)!r}; {hint}")
     return _first_good(sorted(found, key=_latest if last else _best))
@@ -94,7 +98,7 @@ def _first_good(candidates: Iterable[Path]) -> Path:
         note = f"lightseq: {'; '.join(bad)}; {path.name} is used instead"
         if bad and (key := f"{path.absolute()} {note}") not in _told:
             _told.add(key)
-            print(note, file=sys.stderr)
+            print(printable(note), file=sys.stderr)
         return path
     raise UserError(f"no checkpoint is good: {'; '.join(bad)}")
 

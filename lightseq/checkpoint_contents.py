@@ -4,7 +4,7 @@ A checkpoint may come from somebody else. Its settings must have the types that 
 the numbers that their shapes claim, and a network that is built from it may not have more parameters than it stores.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -157,7 +157,7 @@ def _is_plain(value: Any, depth: int = 0) -> bool:
     return value is None or isinstance(value, str | int | float | bool)
 
 
-SETTINGS = (
+SETTINGS: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("vocabulary", "a list of tokens", _is_list),
     ("labels", "a list of labels or None", lambda value: value is None or _is_list(value)),
     ("backbone", "the name of a backbone", lambda value: isinstance(value, str)),

@@ -1,12 +1,13 @@
 """The command line: which verb, and what to do about a mistake. Only the verb's own module is imported."""
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 from . import streams
-from .errors import Stopped, UserError, did_you_mean
+from .errors import Stopped, UserError, did_you_mean, printable
 
 VERBS = {
     "fit": ("train", "train a model: lightseq fit --config dinos"),
@@ -47,6 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         standard error; 1 where standard output cannot be written. A reader of it that went away is no failure.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    for name in ("COLUMNS", "LINES"):  # rich takes 0 columns at its word, and prints nothing
+        if not re.fullmatch("[1-9][0-9]{0,3}", os.environ.get(name, "80")):
+            del os.environ[name]
     trains = bool(words) and words[0] in TRAIN
     with streams.guarded(raises=not trains):
         try:
@@ -67,16 +71,29 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _told(words: list[str]) -> int:
     """Run a verb, and tell of a mistake."""
     try:
+        _check_words(words)
         return dispatch(words)
     except UserError as error:
         if os.environ.get("LIGHTSEQ_DEBUG") == "1":
             raise
-        print(f"lightseq: {error}", file=sys.stderr)
+        print(printable(f"lightseq: {error}"), file=sys.stderr)
         return error.status
     except Stopped as stop:  # so a shell says it: 143 of SIGTERM, 130 of SIGINT
         return 128 + stop.number
     except KeyboardInterrupt:  # a verb that has something to say about it has said so
         return 130
+
+
+def _check_words(words: Sequence[str]) -> None:
+    """Refuse bytes that are no UTF-8, save in a text to continue or to read: a model of bytes may know them.
+
+    Raises:
+        UserError: A word has such bytes.
+    """
+    for before, word in zip(["", *words], words, strict=False):
+        flag = word.partition("=")[0] if "=" in word else before
+        if flag not in ("--prompt", "--text") and any("\ud800" <= character <= "\udfff" for character in word):
+            raise UserError(f"{word[:100]}: this is not UTF-8; rename the file, or type the text in UTF-8")
 
 
 def dispatch(words: list[str]) -> int:

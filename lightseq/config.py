@@ -4,6 +4,7 @@ Nothing heavy is imported here, and no class is: a key is known or not by the na
 """
 
 import difflib
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
@@ -35,11 +36,62 @@ class Settings(NamedTuple):
     """By dotted key: ``configs/dinos.yaml, line 7``, or ``command line``."""
 
 
-TYPED_SCALARS = {f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool", "timestamp")}
+YAML = "tag:yaml.org,2002:"
+TYPED_SCALARS = {f"{YAML}{kind}" for kind in ("int", "float", "bool", "timestamp")}
+KNOWN_TAGS = {*TYPED_SCALARS, *(f"{YAML}{kind}" for kind in ("str", "null", "seq", "map", "merge", "value"))}
+
+LONGEST = 1 << 26
+"""Bytes of a file: with more it is no configuration, nor is a device that never ends."""
+
+DEEPEST = 50
+"""Levels of lists and mappings within each other."""
+
+FEW = 10_000
+"""Nodes that aliases may make in any file, however short."""
+
+MAY_HAVE_BYTES = ("data.tokens", "data.label_names")
+"""Settings in which a lone surrogate is a token of a model of bytes."""
 
 
 class Loader(yaml.SafeLoader):
-    """YAML as JSON has it: ``3e-3`` is a number."""
+    """YAML as JSON has it: ``3e-3`` is a number, and a key is text. What would take memory or time without bound is an
+    error."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Refuse what is nested too deeply for the parts of Python that go through it."""
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise _broken(f"more than {DEEPEST} levels within each other", self.get_mark())
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Say where a scalar stands that is not what its tag says, such as the 40th of a month."""
+        if not isinstance(node, yaml.ScalarNode):
+            return super().construct_object(node, deep)
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, KeyError, IndexError, AttributeError, OverflowError):
+            raise _broken(f"{node.value[:60]!r} is no {node.tag.removeprefix(YAML)}", node.start_mark) from None
+
+    def single_node(self) -> yaml.Node | None:
+        """The document's node, checked.
+
+        Raises:
+            yaml.MarkedYAMLError: Broken YAML, or what is not for a configuration.
+        """
+        try:
+            node: yaml.Node | None = self.get_single_node()
+        except (ValueError, OverflowError) as error:  # an escape of a character that does not exist
+            raise _broken(str(error), self.get_mark()) from None
+        if node is not None:
+            size = _check_node(node, {})
+            if size > FEW + len(self.buffer):
+                raise _broken(f"its aliases make {size:,} values of it", node.start_mark)
+        return node
 
 
 Loader.add_implicit_resolver(
@@ -47,6 +99,41 @@ Loader.add_implicit_resolver(
     re.compile(r"^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$|^[-+]?\.inf$|^\.nan$"),
     list("-+0123456789."),
 )
+
+
+def _broken(problem: str, mark: yaml.Mark) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(None, None, problem, mark)
+
+
+def _check_node(node: yaml.Node, sizes: dict[int, int]) -> int:
+    """Refuse keys that are no text, strange tags, and what holds itself.
+
+    Args:
+        node: Of a tree in which aliases make a node stand in several places.
+        sizes: Of the nodes that were seen, 0 for those that have not been left yet; filled.
+
+    Returns:
+        How many nodes the tree has once each alias is a copy.
+    """
+    if id(node) in sizes:
+        if not sizes[id(node)]:
+            raise _broken("an alias stands within what it names", node.start_mark)
+        return sizes[id(node)]
+    sizes[id(node)] = 0
+    if node.tag.startswith(YAML) and node.tag not in KNOWN_TAGS:
+        raise _broken(f"the tag {node.tag.removeprefix(YAML)} is not for a configuration", node.start_mark)
+    size = 1
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise _broken("a key is text, no list or mapping", key.start_mark)
+            if key.tag != f"{YAML}merge":
+                key.tag = f"{YAML}str"  # of a date or a number the text, as in JSON
+            size += 1 + _check_node(value, sizes)
+    elif isinstance(node, yaml.SequenceNode):
+        size += sum(_check_node(inner, sizes) for inner in node.value)
+    sizes[id(node)] = size
+    return size
 
 
 def recipes() -> dict[str, str]:
@@ -68,11 +155,8 @@ def find_config(name: str) -> tuple[str, str]:
     Raises:
         UserError: Neither, or a file that cannot be read.
     """
-    try:
-        if Path(name).is_file():
-            return Path(name).read_text(encoding="utf-8"), name
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{name[:80]} cannot be read: {error}"[:300]) from error
+    if os.path.exists(name) and not os.path.isdir(name):  # a pipe too: --config <(...)
+        return read_file(name), name
     shipped = recipes()
     if name not in shipped:
         raise UserError(
@@ -80,6 +164,26 @@ def find_config(name: str) -> tuple[str, str]:
             f"Shipped: {', '.join(shipped)}"
         )
     return shipped[name], f"recipe {name}"
+
+
+def read_file(path: str | Path) -> str:
+    """The text of a configuration file.
+
+    Raises:
+        UserError: It cannot be read, is not UTF-8, or does not end.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = file.read(LONGEST + 1)
+        if len(content) > LONGEST:
+            raise UserError(f"{path} has more than {LONGEST >> 20} MiB: this is no configuration")
+        return content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        byte = f"byte {error.start} (0x{content[error.start]:02X})"
+        raise UserError(f"{path}, line {line}: {byte} is not UTF-8") from None
 
 
 def newest_config(folder: Path) -> Path | None:
@@ -97,7 +201,7 @@ def read_settings(text: str, source: str) -> Settings:
     """
     try:
         loader = Loader(text)
-        node = loader.get_single_node()
+        node = loader.single_node()
         if node is None:
             return Settings({}, {})
         if not isinstance(node, yaml.MappingNode):
@@ -119,6 +223,11 @@ def _places(node: yaml.MappingNode, prefix: str, source: str) -> Iterator[tuple[
     for key_node, value_node in node.value:
         key = f"{prefix}{key_node.value}"
         place = f"{source}, line {key_node.start_mark.line + 1}"
+        if key_node.tag == f"{YAML}merge":
+            raise UserError(f"{place}: << (a merge key) is not for a configuration: write out what it stands for")
+        if key not in MAY_HAVE_BYTES:
+            _check_text(key_node, place)
+            _check_text(value_node, place)
         if key in said:
             raise UserError(f"{place}: {key} is said twice")
         said.add(key)
@@ -127,6 +236,28 @@ def _places(node: yaml.MappingNode, prefix: str, source: str) -> Iterator[tuple[
             _keep_text(value_node)
         if isinstance(value_node, yaml.MappingNode):
             yield from _places(value_node, f"{key}.", source)
+
+
+def _check_text(node: yaml.Node, place: str) -> None:
+    """Refuse a lone surrogate, which no file or terminal takes, in a scalar or a list."""
+    for inner in node.value if isinstance(node, yaml.SequenceNode) else [node]:
+        if isinstance(inner, yaml.ScalarNode) and any("\ud800" <= character <= "\udfff" for character in inner.value):
+            raise UserError(f"{place}: {inner.value[:100]!r} has half of a surrogate pair, which is no character")
+
+
+def check_value(text: str) -> None:
+    """Refuse a value on the command line that would take memory or time without bound.
+
+    Raises:
+        UserError: It is nested too deeply, or refers to itself.
+    """
+    try:
+        Loader(text).single_node()
+    except yaml.MarkedYAMLError as error:
+        if type(error) is yaml.MarkedYAMLError:  # one of ours: what is broken otherwise may be plain text
+            raise UserError(f"{text[:100]}: {error.problem}") from None
+    except yaml.YAMLError:
+        pass
 
 
 def _keep_text(node: yaml.Node) -> None:
@@ -146,7 +277,7 @@ def read_value(text: str) -> Any:
     where it is broken."""
     try:
         loader = Loader(text)
-        node = loader.get_single_node()
+        node = loader.single_node()
         assert node is not None, "a list or a mapping is something"
         _keep_text(node)
         return loader.construct_document(node)

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 
 KINDS = {
@@ -37,6 +38,38 @@ class Stopped(BaseException):
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.number = number
+
+
+LINES, CHARACTERS = 3, 390
+"""What a message may have at the most."""
+
+
+def printable(message: str) -> str:
+    """A message that is safe to print and short enough to read.
+
+    Control characters and lone surrogates are escaped, as a name may contain them. A message that is still too long is
+    cut in the middle: it begins with the place and ends with the advice.
+
+    Args:
+        message: Of any length.
+
+    Returns:
+        At most ``LINES`` lines and ``CHARACTERS`` characters.
+    """
+    text = "".join(character if _is_plain(character) else _escaped(character) for character in message)
+    text = "\n".join(text.split("\n")[:LINES])
+    if len(text) <= CHARACTERS:
+        return text
+    end = CHARACTERS // 3
+    return f"{text[: CHARACTERS - end - 5]} ... {text[-end:]}"
+
+
+def _is_plain(character: str) -> bool:
+    return character == "\n" or character.isprintable() or unicodedata.category(character) == "Zs"
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

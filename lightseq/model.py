@@ -11,6 +11,7 @@ from . import registry
 from .backbones import Backbone, detach, reset_rows
 from .backbones.base import Run, Stepper
 from .errors import UserError
+from .footprint import check_network
 from .types import Batch, State
 
 
@@ -138,8 +139,11 @@ def build_model(
     """The network that a configuration or a checkpoint describes, its backbone found by entry-point name.
 
     Raises:
-        UserError: An unknown or broken backbone, arguments it does not take, or sizes that do not fit together.
+        UserError: An unknown or broken backbone, arguments it does not take, sizes that do not fit together, or that
+            the machine's memory cannot hold.
     """
+    own = registry.load(registry.BACKBONES, backbone).__module__.startswith("lightseq.")
+    check_network(len(vocabulary), embedding_size, hidden_size, num_layers, square=own)
     network = registry.build(
         registry.BACKBONES,
         backbone,

@@ -8,6 +8,7 @@ somebody allowed it by name: never because a checkpoint, or the configuration be
 """
 
 import importlib.util
+import os
 import shlex
 import sys
 from collections.abc import Mapping
@@ -125,9 +126,9 @@ def _load_file(group: str, name: str, file: str, own: str) -> type[Any]:
 def _import_file(file: str) -> ModuleType:
     """A file as the module of its own name, which a spawned process finds too: the folder is put at the end of
     ``sys.path``, so that nothing in it comes before what is installed."""
-    path = Path(file).resolve()
-    if not path.is_file():
+    if not os.path.isfile(file):
         raise UserError(f"no file at {file!r}")
+    path = Path(file).resolve()
     stem = path.stem
     loaded = sys.modules.get(stem)
     if loaded is not None and vars(loaded).get("__file__") == str(path):

@@ -10,6 +10,7 @@ from torch import Tensor
 from .constraint import Constraint
 from .draws import Drawer
 from .errors import UserError
+from .footprint import check_texts
 from .model import SequenceModel
 from .types import Grammar
 from .vocabulary import Vocabulary
@@ -118,6 +119,8 @@ def generate(
             grammar allows.
     """
     _check(temperatures, n, length, top_k, top_p, seed)
+    check_texts(len(prompts) * len(temperatures) * n, length)
+    top_k = None if top_k is None else min(top_k, len(vocabulary))
     rows = list(itertools.product(prompts, temperatures, range(n)))
     device = model.head.weight.device
     generator = torch.Generator(device).manual_seed(seed)

@@ -142,5 +142,70 @@ def test_a_missing_file(name: str, message: str) -> None:
 
 def test_a_file_that_is_no_text(own_folder: Path) -> None:
     Path("binary.yaml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match=r"binary.yaml cannot be read"):
+    with pytest.raises(UserError, match=r"binary.yaml, line 1: byte 0 \(0xFF\) is not UTF-8"):
         config.find_config("binary.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: " + "[" * 2000 + "]" * 2000, "line 1: broken YAML: more than 50 levels within each other"),
+        ("a: " + "{b: " * 2000 + "}" * 2000, "line 1: broken YAML: more than 50 levels within each other"),
+        ("a: 1\nb: &x [1, *x]", "line 2: broken YAML: an alias stands within what it names"),
+        ("a: 1\nb: &x {c: *x}", "line 2: broken YAML: an alias stands within what it names"),
+        ("a: 1\n[b, c]: 2", "line 2: broken YAML: a key is text, no list or mapping"),
+        ("a: 1\n? {b: c}\n: 2", "line 2: broken YAML: a key is text, no list or mapping"),
+        ("a: !!set {b, c}", "line 1: broken YAML: the tag set is not for a configuration"),
+        ("a: !!python/object:os.system x", "line 1: broken YAML: the tag python/object:os.system is not for"),
+        ("a: !mine x", "line 1: broken YAML: could not determine a constructor for the tag '!mine'"),
+        ("a: 1\nb: 2024-13-40", "line 2: broken YAML: '2024-13-40' is no timestamp"),
+        ("a: !!int many", "line 1: broken YAML: 'many' is no int"),
+        ("a: !!bool maybe", "line 1: broken YAML: 'maybe' is no bool"),
+        ("a: 1\n---\nb: 2", "line 2: broken YAML: but found another document"),
+        ("a: &x {b: 1}\nc: {<<: *x}", "line 2: << (a merge key) is not for a configuration"),
+        ('a: 1\nb: "\\ud800"', "line 2: '\\ud800' has half of a surrogate pair"),
+        ('a: "\\U00ffffff"', "line 1: broken YAML: "),
+    ],
+)
+def test_what_is_not_for_a_configuration(text: str, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        read(text)
+    assert message in str(caught.value)
+
+
+def test_aliases_that_multiply_are_counted_before_they_are_made() -> None:
+    lines = ["a0: &a0 [" + ", ".join("x" * 9) + "]"]
+    lines += [f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]" for level in range(1, 30)]
+    with pytest.raises(UserError, match=r"line 1: broken YAML: its aliases make [\d,]{30,} values of it"):
+        read("\n".join(lines))
+
+
+def test_aliases_that_do_not_multiply_are_values() -> None:
+    assert read("a: &x [1, 2]\nb: *x\nc: *x").values == {"a": [1, 2], "b": [1, 2], "c": [1, 2]}
+
+
+def test_a_long_list_without_aliases_is_no_matter() -> None:
+    text = "data: {tokens: [" + ",".join("a" * 50_000) + "]}"
+    assert read(text).values == {"data": {"tokens": ["a"] * 50_000}}
+
+
+def test_keys_are_text() -> None:
+    text = "a: [{2024-01-01: 1, 4: 2, 1.50: 3, yes: 4, null: 5}]"
+    assert read(text).values == {"a": [{"2024-01-01": 1, "4": 2, "1.50": 3, "yes": 4, "null": 5}]}
+
+
+@pytest.mark.parametrize("value", ["[" * 3000, "&x [*x]", "{a: " * 3000])
+def test_a_value_without_bound_is_refused(value: str) -> None:
+    with pytest.raises(UserError, match=r"within each other|stands within"):
+        config.check_value(value)
+
+
+@pytest.mark.parametrize("value", ["[1, 2]", "a & b", "*", "[", "{a", "x[0]"])
+def test_a_value_that_is_plain_text_is_let_through(value: str) -> None:
+    config.check_value(value)
+
+
+def test_a_file_without_end_is_no_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "LONGEST", 1 << 20)
+    with pytest.raises(UserError, match="/dev/zero has more than 1 MiB: this is no configuration"):
+        config.read_file("/dev/zero")

@@ -10,12 +10,11 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from .. import config, registry
 from ..config import Settings
-from ..errors import UserError
+from ..errors import UserError, printable
 from .run_settings import settings_of_run
 
 HERE = "command line"
@@ -76,6 +75,8 @@ def read_command_line(words: Sequence[str], verb: str) -> CommandLine:
             flags, _ = config.overlay(flags, Settings(own, {key: HERE}))
             left += [] if plugin else [f"{flag}={value}"]
         else:
+            if re.search(r"[\[{&*]", word):
+                config.check_value(word if not key else value)
             left.append(word)
             if key:
                 flags.places[key] = HERE
@@ -101,10 +102,11 @@ def import_named_modules(words: Sequence[str]) -> None:
     texts = list(words)
     for word, following in zip(words, [*words, ""][1:], strict=False):
         flag, equals, value = word.partition("=")
-        if flag in ("--config", "-c") and (value or following):
-            texts.append(config.find_config(value if equals else following)[0])
+        name = value if equals else following
+        if flag in ("--config", "-c") and os.path.isfile(name):  # a pipe can be read once
+            texts.append(config.read_file(name))
     for name in {match[1] for text in texts for match in CLASS_NAME.finditer(text)}:
-        here = Path(name).is_dir() or Path(f"{name}.py").is_file()
+        here = os.path.isdir(name) or os.path.isfile(f"{name}.py")
         if here and importlib.util.find_spec(name) is None:
             sys.path.append(os.getcwd())  # after all that is installed
             return
@@ -115,6 +117,6 @@ def _merged(files: Sequence[Settings], flags: Settings, left: list[str], trust: 
     for layer in [*files, flags]:
         merged, notes = config.overlay(merged, layer)
         for note in notes:
-            print(f"lightseq: {note}", file=sys.stderr)
+            print(printable(f"lightseq: {note}"), file=sys.stderr)
     text = json.dumps(merged.values, default=str, ensure_ascii=False)
     return CommandLine([*(["--config", text] if merged.values else []), *left], merged, trust)

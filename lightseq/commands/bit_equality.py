@@ -79,7 +79,7 @@ def read_run(folder: Path, root: Path) -> Run:
         if not path[-1].endswith(CLOCKS) and path[:2] not in GIVEN
     }
     losses: dict[str, dict[int, list[float]]] = {}
-    for file in sorted(folder.glob("*tfevents*")):  # by the time in the name
+    for file in sorted(filter(Path.is_file, folder.glob("*tfevents*"))):  # by the time in the name
         events = EventAccumulator(str(file), size_guidance={"scalars": 0}, purge_orphaned_data=False).Reload()
         for tag in events.Tags()["scalars"]:
             for event in events.Scalars(tag):

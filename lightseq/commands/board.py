@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from . import Parser
-from .places import RUNS, nearest_run
+from .places import RUNS, has_events, nearest_run
 
 KEEP = dict.fromkeys(("text", "images", "audio"), 1_000_000)
 """Of a tag, by the kind of its data; left alone TensorBoard keeps ten pictures and ten sounds, drawn at random. Of 0,
@@ -54,9 +54,9 @@ def event_folder(place: str) -> Path:
         UserError: No such folder, or no events.
     """
     path = Path(place)
-    if not path.is_dir():
+    if not os.path.isdir(path):
         raise UserError(f"no folder {place!r}{nearest_run(place)}")
-    if next(path.rglob("*tfevents*"), None) is None:
+    if not has_events(path):
         raise UserError(f"no TensorBoard events in {place!r} or below{nearest_run(place)}")
     return path
 

@@ -63,19 +63,26 @@ def read_run(place: str) -> Run:
         UserError: No such folder, or nothing of a run's in it.
     """
     folder = Path(place)
-    if not any((folder / name).is_file() for name in RECORDS):
-        what = "no run in" if folder.is_dir() else "no folder"
+    if not any(os.path.isfile(folder / name) for name in RECORDS):
+        what = "no run in" if os.path.isdir(folder) else "no folder"
         raise UserError(f"{what} {place!r}{nearest_run(place)}")
     read = Run(place, {}, {}, Showing(0, {}), [])
     for name, reader in zip(RECORDS, (_read_settings, _read_results, _read_samples), strict=True):
         file = folder / name
         if name == "config.yaml":
             file = config.newest_config(folder) or file  # of a run that went on, what it went on with
+        if file.exists() and not file.is_file():  # to read a pipe may take for ever
+            read.notes.append(f"{file} is no file")
+            continue
         try:
             read = reader(read, file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             read.notes.append(f"{place} has no {name}")
-        except (OSError, ValueError) as error:  # a UserError, broken JSON and broken UTF-8 are ValueErrors
+        except (
+            OSError,
+            ValueError,
+            RecursionError,
+        ) as error:  # a UserError is a ValueError
             read.notes.append(f"{file} cannot be read: {error}")
     return read
 

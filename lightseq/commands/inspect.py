@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..atomic import check_writable, open_descriptor
-from ..errors import UserError, did_you_mean
+from ..errors import UserError, did_you_mean, printable
 from . import Parser
 from .run_data import data_of, take_data_words
 from .sample import temperatures
@@ -54,7 +54,7 @@ def run(verb: str, words: Sequence[str]) -> int:
         chosen = _from_data(data_of(arguments.place, data_words), arguments.document)
     else:
         chosen = _first(arguments.place, data_words)
-        print(f"lightseq: no --text and no --document: {chosen.name} it is", file=sys.stderr)
+        print(printable(f"lightseq: no --text and no --document: {chosen.name} it is"), file=sys.stderr)
     if arguments.label is not None:
         chosen = chosen._replace(truth=_truth(trained, arguments.label))
     if len(chosen.ids) > LONGEST:

@@ -202,7 +202,7 @@ def write(texts: Mapping[str, str], place: Path) -> Path:
     Raises:
         UserError: The folder exists, or cannot be written.
     """
-    if place.exists():
+    if os.path.exists(place):
         raise UserError(f"{place} exists already: choose another name, or another --folder")
     try:
         beside = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
@@ -214,6 +214,7 @@ def write(texts: Mapping[str, str], place: Path) -> Path:
             os.replace(beside / place.name, place)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
-    except OSError as error:
-        raise UserError(f"{place} cannot be written ({error.strerror})") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"{place} cannot be written ({reason})") from error
     return place

@@ -33,6 +33,9 @@ LEAST = {
 }
 """What Lightning's Trainer takes without a look."""
 
+MOST = {"seed_everything": 2**32 - 1, "data.batch_size": 2**31 - 1, "data.window": 2**31 - 1}
+"""What numpy and torch take."""
+
 LOWER_IS_BETTER = re.compile(r"loss|bpc|perplexity|nats")
 """In the name of a metric. Of any other a ``ModelCheckpoint`` would keep the lowest too, and say nothing."""
 
@@ -112,6 +115,19 @@ def check_known(parser: LightningArgumentParser, settings: Settings) -> None:
     known = {action.dest for action in parser._actions if not action.dest.endswith(".help")}
     known -= {f"model.{name}" for name in LINKS}
     config.check_keys(settings, known - {key.rpartition(".")[0] for key in known})
+
+
+def check_most(settings: Mapping[str, Any], places: Mapping[str, str]) -> None:
+    """Refuse numbers that are too large for what they are given to.
+
+    Raises:
+        UserError: One is above its ``MOST``, or the seed is below 0.
+    """
+    for key, most in MOST.items():
+        value = config.get(settings, key)
+        if value is not None and not 0 <= value <= most:
+            place = f"{places[key]}: " if key in places else ""
+            raise UserError(f"{place}{key} must be between 0 and {most}, not {value}")
 
 
 def check_settings(settings: Mapping[str, Any], places: Mapping[str, str]) -> None:

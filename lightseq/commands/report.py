@@ -11,7 +11,7 @@ import numpy as np
 from ..callbacks import markup
 from ..checkpoint import load_trained
 from ..data import SequenceData
-from ..errors import UserError
+from ..errors import UserError, printable
 from ..sampling import generate
 from ..streams import first_of_run, tell_output_failure
 from ..system import SequenceSystem
@@ -22,7 +22,7 @@ SAMPLES = 10
 def note(text: str) -> None:
     """Something the user should know, on standard error; of several processes the first says it."""
     if first_of_run():
-        print(f"lightseq: {text}", file=sys.stderr)
+        print(printable(f"lightseq: {text}"), file=sys.stderr)
 
 
 def lost_checkpoint(paths: Sequence[Path]) -> UserError:

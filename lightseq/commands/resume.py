@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 from ..callbacks.results import ENDED
 from ..checkpoint import find_checkpoint, is_within
 from ..checkpoint_format import Signature, signature
-from ..config import Settings, newest_config, read_settings
+from ..config import Settings, newest_config, read_file, read_settings
 from ..errors import UserError
 from ..transfer import ARCHITECTURE
+from .places import numbered_runs
 from .report import note
 from .run_folder import runs_of
 from .run_lock import refusal
@@ -169,8 +170,7 @@ def _newest(runs: Path, now: Settings, with_changes: bool) -> Resumed | None:
     Raises:
         UserError: The same run is under way in another process, and has no checkpoint yet.
     """
-    numbered = [folder for folder in runs.glob("version_*") if folder.name[8:].isdigit()]
-    for folder in sorted(numbered, key=lambda folder: int(folder.name[8:]), reverse=True):
+    for folder in reversed(numbered_runs(runs)):
         if (folder / ENDED).exists():
             continue
         if not any(folder.glob("checkpoints/*.ckpt")):
@@ -201,7 +201,7 @@ def changed(folder: Path, now: Settings) -> list[str]:
     newest = newest_config(folder)
     if newest is None:
         return []
-    then = _flat(read_settings(newest.read_text(encoding="utf-8"), str(newest)).values)
+    then = _flat(read_settings(read_file(newest), str(newest)).values)
     begun = now.values.get("init_from") is not None  # then the run that it names has ruled over the architecture
     free = tuple(f"{key}." for key in (*FREE, *(f"model.{name}" for name in ARCHITECTURE if begun)))
     lines = []

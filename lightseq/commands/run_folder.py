@@ -19,7 +19,7 @@ from .. import registry
 from ..callbacks.results import ENDED
 from ..errors import UserError
 from ..signed_config import sign
-from .places import RUNS
+from .places import RUNS, numbered_runs, version_of
 
 ROOM = 1 << 16
 """Bytes that must be free where a run begins: what it writes before its first checkpoint has less."""
@@ -45,16 +45,17 @@ def claim_version(folder: Path) -> int:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        taken = [int(path.name[8:]) for path in folder.glob("version_*") if path.name[8:].isdigit()]
-        for version in itertools.count(max(taken, default=-1) + 1):
+        taken = numbered_runs(folder)
+        for version in itertools.count(version_of(taken[-1]) + 1 if taken else 0):
             try:
                 (folder / f"version_{version}").mkdir()
             except FileExistsError:
                 continue
             return version
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = error.strerror if isinstance(error, OSError) else error
         raise UserError(
-            f"no run folder can be made in {folder} ({error.strerror}); --trainer.default_root_dir names another place"
+            f"no run folder can be made in {folder} ({reason}); --trainer.default_root_dir names another place"
         ) from error
     raise AssertionError("counting ends nowhere")
 

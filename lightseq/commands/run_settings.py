@@ -5,6 +5,7 @@ has written for this user is used as it is. Of any other, what scores or samples
 asks for ``--trust``. A checkpoint without a run folder names its data, and nothing else.
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ OBSERVERS = ("callbacks", "logger", "profiler", "plugins")
 MACHINE = ("accelerator", "devices", "num_nodes", "strategy")
 """Settings of the Trainer that say what a run computes on."""
 
-ORDINARY = (None, True, False, "auto", 1, "1", "cpu", "gpu", "cuda", "ddp", [])
+ORDINARY: tuple[Any, ...] = (None, True, False, "auto", 1, "1", "cpu", "gpu", "cuda", "ddp", [])
 """Values of these settings that import no class and start no further process on one device."""
 
 FOLDERS = ("trainer.default_root_dir", "checkpoint.dirpath")
@@ -48,14 +49,14 @@ def settings_of_run(place: str, flags: Settings, verb: str, trust: bool) -> Sett
     """
     where = Path(place)
     within = where.parent.parent if where.parent.name == "checkpoints" else None
-    folder = where if where.is_dir() else within
+    folder = where if os.path.isdir(where) else within
     file = config.newest_config(folder) if folder else None
     if file is None:
         path = find_checkpoint(place)
         content = read_checkpoint(path)
         data = Settings({"data": dict(content.get("datamodule_hyper_parameters", {}))}, {})
         return data if trust else _checked_data(data, flags, str(path), "a checkpoint alone opens nothing")
-    text = file.read_text(encoding="utf-8")
+    text = config.read_file(file)
     read = config.read_settings(text, str(file))
     settings = Settings({key: value for key, value in read.values.items() if key not in STARTS}, read.places)
     if verb != "fit":
@@ -75,8 +76,8 @@ def _for_scoring(settings: Settings, trusted: bool) -> Settings:
         kept = {key: value for key, value in kept.items() if key not in OBSERVERS}
     else:
         kept = {key: value for key, value in kept.items() if key == "precision" and isinstance(value, str | int)}
-    values = {key: settings.values[key] for key in ("seed_everything", "data") if key in settings.values}
-    values |= {"trainer": kept} if kept else {}
+    values: dict[str, Any] = {"trainer": kept} if kept else {}
+    values |= {key: settings.values[key] for key in ("seed_everything", "data") if key in settings.values}
     return _only(settings, values)
 
 

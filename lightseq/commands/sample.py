@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import UserError
+from ..errors import UserError, printable
 from . import Parser
 from .run_data import data_of, take_data_words
 
@@ -79,7 +79,7 @@ def run(verb: str, words: Sequence[str]) -> int:
 
         notes += save(samples, arguments.save, data)
     for note in notes:
-        print(note, file=sys.stderr)
+        print(printable(note), file=sys.stderr)
     return 0
 
 
@@ -90,7 +90,7 @@ def _data(arguments: Namespace, words: Sequence[str]) -> "SequenceData | None":
     except UserError as error:
         if words or arguments.valid_bars or arguments.novel:
             raise
-        print(f"lightseq: {error}; the texts alone are saved", file=sys.stderr)
+        print(printable(f"lightseq: {error}; the texts alone are saved"), file=sys.stderr)
         return None
 
 

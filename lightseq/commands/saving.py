@@ -1,6 +1,7 @@
 """Samples in a folder: their text, and what their dataset makes of it to look at and to listen to."""
 
 import io
+import os
 import wave
 from collections import Counter
 from collections.abc import Sequence
@@ -37,11 +38,11 @@ def check_free(folder: Path) -> None:
     Raises:
         UserError: It is no folder, or below something that is none, cannot be read, or is not empty.
     """
-    nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    nearest = next(place for place in (folder, *folder.absolute().parents) if os.path.exists(place))
     if not nearest.is_dir():
         raise UserError(f"--save {folder}: {nearest} is no folder; name a new one")
     try:
-        taken = folder.exists() and any(folder.iterdir())
+        taken = os.path.exists(folder) and any(folder.iterdir())
     except OSError as error:
         raise UserError(f"--save {folder}: {error.strerror}") from error
     if taken:

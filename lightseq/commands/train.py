@@ -39,7 +39,7 @@ from .allocation import keep_freed_memory
 from .arguments import import_named_modules, read_command_line
 from .beginning import Beginning
 from .house import Unprofiled, house_callbacks, in_order, leave_group, listed, put_precision
-from .parser import BEST, TRAINER_DEFAULTS, SettingsParser, add_house_arguments, check_known, check_settings
+from .parser import BEST, TRAINER_DEFAULTS, SettingsParser, add_house_arguments, check_known, check_most, check_settings
 from .predictions import print_predictions
 from .report import describe, lost_checkpoint, note, print_results, print_values
 from .resume import check_unchanged
@@ -104,6 +104,7 @@ class SequenceCLI(LightningCLI):
         own.places = parser.places = self.line.settings.places  # type: ignore[attr-defined]
         check_known(own, self.line.settings)
         self.config = parser.parse_args(args)
+        check_most(self.config[self.verb].as_dict(), self.line.settings.places)
 
     def _parse_ckpt_path(self) -> None:
         """Lightning's own takes hyper-parameters from a checkpoint, and says nothing."""

@@ -7,9 +7,12 @@ and every line ends in a line feed whatever the file has.
 import codecs
 import io
 import json
+import lzma
 import os
 import re
 import time
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from itertools import islice
@@ -191,7 +194,7 @@ def _options(path: str) -> dict[str, Any]:
 
 def _failures(path: str) -> tuple[type[Exception], ...]:
     """What goes wrong with a file or a server, or where the package for a protocol is missing."""
-    usual = (OSError, EOFError, ValueError, ImportError)
+    usual = (OSError, EOFError, ValueError, ImportError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
     if not _is_web(path):
         return usual
     from aiohttp import ClientError

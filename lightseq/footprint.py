@@ -1,0 +1,79 @@
+"""Memory that sizes would take at the least, compared with the machine's before anything is built."""
+
+import os
+import sys
+
+from .errors import UserError
+
+NUMBER, MODULE, ROW = 4, 2_000, 200
+"""Bytes of a weight, of an empty layer, and of a text that is being drawn."""
+
+TOKEN = 8
+"""Bytes of a drawn token in Python's lists."""
+
+
+def physical_memory() -> int | None:
+    """Bytes of memory, of the machine or within the process's limits; None where the system does not say."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    limits = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min([memory, *(limit for limit in limits if limit != resource.RLIM_INFINITY)])
+
+
+def check_memory(needed: float, what: str) -> None:
+    """Refuse what the machine's memory cannot hold.
+
+    Args:
+        needed: Bytes.
+        what: What would take them, and which settings say so.
+
+    Raises:
+        UserError: They are more than the machine has.
+    """
+    memory = physical_memory()
+    if memory is not None and needed > memory:
+        raise UserError(f"{what} would take {_size(needed)} of memory, and this machine has {_size(memory)}")
+
+
+def check_network(vocabulary: int, embedding: int | None, hidden: int, layers: int, square: bool) -> None:
+    """Refuse a network whose weights alone are larger than the memory.
+
+    Args:
+        vocabulary: V.
+        embedding: D; None for one-hot vectors.
+        hidden: H.
+        layers: L.
+        square: Whether each layer has a matrix of H x H; else it has H weights at the least.
+
+    Raises:
+        UserError: They are.
+    """
+    layer = hidden * hidden if square else hidden
+    weights = vocabulary * (embedding or 0) + vocabulary * hidden + layers * layer
+    sizes = f"embedding_size {embedding}, hidden_size {hidden}, num_layers {layers}"
+    check_memory(NUMBER * weights + MODULE * layers, f"a model of {sizes}")
+
+
+def check_texts(rows: int, length: int) -> None:
+    """Refuse to draw more text than the memory holds.
+
+    Args:
+        rows: Texts that are drawn side by side.
+        length: Tokens of each at the most.
+
+    Raises:
+        UserError: It is more.
+    """
+    check_memory(rows * (ROW + TOKEN * length), f"{rows:,} texts of up to {length:,} tokens")
+
+
+def _size(size: float) -> str:
+    """Bytes in the unit that suits them."""
+    for unit in ("bytes", "kB", "MB", "GB", "TB", "PB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size = size / 1000
+    return f"{size:.3g} EB"
