@@ -123,11 +123,13 @@ def _indices(group: object) -> list[int]:
 
 
 def _is_moment(name: object, value: object, parameter: Tensor) -> bool:
-    """Return whether a value is the number of updates, or a tensor of a parameter's shape and kind."""
-    if name == "step":
-        return _is_number(value) or _is_scalar(value)
+    """Return whether a value is a number, such as that of the updates, or a tensor of a parameter's shape and kind."""
+    if value is None or _is_number(value):
+        return True
     if not isinstance(value, Tensor):
-        return value is None
+        return False
+    if name == "step":
+        return _is_scalar(value)
     return value.shape == parameter.shape and value.is_contiguous() and value.is_floating_point()
 
 

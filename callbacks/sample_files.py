@@ -43,6 +43,6 @@ def keep(folder: Path, update: int) -> None:
 
 def _append(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists() and not path.is_file():
-        raise OSError(f"{path} is no regular file")  # to open a pipe may take for ever
+    if path.is_fifo():
+        raise OSError(f"{path} is a pipe")  # to open it may take for ever
     append_whole(path, text)

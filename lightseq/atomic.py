@@ -86,6 +86,8 @@ def check_writable(place: Path) -> None:
     if descriptor is not None:
         os.fstat(descriptor)
         return
+    if "\0" in str(place):
+        raise OSError(errno.EINVAL, "no name has a zero byte")
     if place.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(place))
     folder = place.parent
@@ -106,6 +108,8 @@ def check_writable(place: Path) -> None:
 def open_descriptor(place: Path) -> int | None:
     """The number of the open descriptor that a path such as ``/dev/stdout`` stands for; None of any other path."""
     path = os.path.abspath(place)
+    if "\0" in path:
+        return None
     folders = {os.path.realpath(folder) for folder in DESCRIPTORS}
     for _ in range(LINKS):
         folder, name = os.path.split(path)
@@ -129,15 +133,19 @@ def append_whole(place: Path, text: str) -> None:
     Raises:
         OSError: It cannot be written.
     """
+    is_new = not os.path.lexists(place)
     with place.open("ab", buffering=0) as file:
         regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-        before, rest = os.fstat(file.fileno()).st_size, memoryview(text.encode())
+        before = os.fstat(file.fileno()).st_size
+        rest = memoryview(text.encode())
         try:
             while rest:  # a disk that is nearly full takes a part
                 rest = rest[file.write(rest) :]
         except OSError:
             if regular:
                 file.truncate(before)
+            if is_new:
+                place.unlink()
             raise
 
 

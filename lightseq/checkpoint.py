@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from .checkpoint_contents import check_contents, parameters_at_most, weight_count
 from .checkpoint_format import damage, load_file
+from .config import is_within
 from .errors import UserError, printable
 from .model import SequenceModel, build_model
 from .vocabulary import Vocabulary
@@ -81,11 +82,6 @@ def _checkpoints(folder: Path) -> list[Path]:
         if found:
             return found
     return []
-
-
-def is_within(path: Path, folder: Path) -> bool:
-    """Return whether a path lies in a folder once all links are followed."""
-    return path.resolve().is_relative_to(folder.resolve())
 
 
 def _first_good(candidates: Iterable[Path]) -> Path:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from .errors import UserError
+from .footprint import TooLargeError
 
 MAX_EXPANDED_BYTES = 1 << 28
 """Size of a tensor outside the weights that may be larger than what is stored of it: a state that is the same in every
@@ -87,6 +88,8 @@ def parameters_at_most(limit: int | None, path: Path | None) -> Iterator[None]:
     handle = register_module_parameter_registration_hook(add)
     try:
         yield
+    except TooLargeError as error:
+        raise UserError(f"{path}: {error}") from error
     except (RuntimeError, OverflowError) as error:
         if not any(words in str(error) for words in TOO_LARGE):
             raise

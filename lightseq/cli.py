@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from . import streams
-from .errors import Stopped, UserError, did_you_mean, printable
+from .errors import Stopped, UserError, did_you_mean, escaped, printable
 
 VERBS = {
     "fit": ("train", "train a model: lightseq fit --config dinos"),
@@ -76,7 +76,8 @@ def _told(words: list[str]) -> int:
     except UserError as error:
         if os.environ.get("LIGHTSEQ_DEBUG") == "1":
             raise
-        print(printable(f"lightseq: {error}"), file=sys.stderr)
+        message = f"lightseq: {error}"  # what a run says at its end is as long as it is; a refusal is short
+        print(printable(message) if error.status == 2 else escaped(message), file=sys.stderr)
         return error.status
     except Stopped as stop:  # so a shell says it: 143 of SIGTERM, 130 of SIGINT
         return 128 + stop.number

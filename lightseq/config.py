@@ -187,9 +187,15 @@ def read_file(path: str | Path) -> str:
 
 
 def newest_config(folder: Path) -> Path | None:
-    """The configuration that a run was last begun or gone on with, in its folder."""
-    files = [path for path in (folder / "config.yaml", *folder.glob("config.resume-*.yaml")) if path.is_file()]
+    """The configuration that a run was last begun or gone on with; None where none lies in its folder."""
+    paths = (folder / "config.yaml", *folder.glob("config.resume-*.yaml"))
+    files = [path for path in paths if path.is_file() and is_within(path, folder)]
     return max(files, key=lambda path: path.stat().st_mtime_ns, default=None)
+
+
+def is_within(path: Path, folder: Path) -> bool:
+    """Return whether a path lies in a folder once all links are followed: a run's files are in its own folder."""
+    return path.resolve().is_relative_to(folder.resolve())
 
 
 def read_settings(text: str, source: str) -> Settings:

@@ -44,11 +44,16 @@ LINES, CHARACTERS = 3, 390
 """What a message may have at the most."""
 
 
+def escaped(message: str) -> str:
+    """A message with its control characters and lone surrogates escaped, as a name may contain them."""
+    return "".join(character if _is_plain(character) else _escaped(character) for character in message)
+
+
 def printable(message: str) -> str:
     """A message that is safe to print and short enough to read.
 
-    Control characters and lone surrogates are escaped, as a name may contain them. A message that is still too long is
-    cut in the middle: it begins with the place and ends with the advice.
+    It is ``escaped``. One that is still too long is cut in the middle: it begins with the place and ends with the
+    advice.
 
     Args:
         message: Of any length.
@@ -56,7 +61,7 @@ def printable(message: str) -> str:
     Returns:
         At most ``LINES`` lines and ``CHARACTERS`` characters.
     """
-    text = "".join(character if _is_plain(character) else _escaped(character) for character in message)
+    text = escaped(message)
     text = "\n".join(text.split("\n")[:LINES])
     if len(text) <= CHARACTERS:
         return text

@@ -12,6 +12,10 @@ TOKEN = 8
 """Bytes of a drawn token in Python's lists."""
 
 
+class TooLargeError(UserError):
+    """Something that the machine's memory cannot hold."""
+
+
 def physical_memory() -> int | None:
     """Bytes of memory, of the machine or within the process's limits; None where the system does not say."""
     if sys.platform == "win32":
@@ -31,11 +35,11 @@ def check_memory(needed: float, what: str) -> None:
         what: What would take them, and which settings say so.
 
     Raises:
-        UserError: They are more than the machine has.
+        TooLargeError: They are more than the machine has.
     """
     memory = physical_memory()
     if memory is not None and needed > memory:
-        raise UserError(f"{what} would take {_size(needed)} of memory, and this machine has {_size(memory)}")
+        raise TooLargeError(f"{what} would take {_size(needed)} of memory, and this machine has {_size(memory)}")
 
 
 def check_network(vocabulary: int, embedding: int | None, hidden: int, layers: int, square: bool) -> None:
@@ -49,7 +53,7 @@ def check_network(vocabulary: int, embedding: int | None, hidden: int, layers: i
         square: Whether each layer has a matrix of H x H; else it has H weights at the least.
 
     Raises:
-        UserError: They are.
+        TooLargeError: They are.
     """
     layer = hidden * hidden if square else hidden
     weights = vocabulary * (embedding or 0) + vocabulary * hidden + layers * layer
@@ -65,7 +69,7 @@ def check_texts(rows: int, length: int) -> None:
         length: Tokens of each at the most.
 
     Raises:
-        UserError: It is more.
+        TooLargeError: It is more.
     """
     check_memory(rows * (ROW + TOKEN * length), f"{rows:,} texts of up to {length:,} tokens")
 

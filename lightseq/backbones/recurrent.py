@@ -7,7 +7,7 @@ sampler's form of it, which writes into its own memory, is in ``stepping.py``.
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Literal
 
 import torch
@@ -232,7 +232,8 @@ class LSTM(Recurrent):
     (Jozefowicz et al. 2015). The state is (hidden, cell).
 
     ``trace`` gives ``input``, ``forget``, ``candidate``, ``output``, ``cell`` and ``hidden``.
-    The arguments are those of ``Recurrent``.
+    The arguments are those of ``Recurrent``. Under bfloat16 autocast on a CPU without a bfloat16 LSTM the layers run in
+    the precision of their weights.
     """
 
     parts, gates = 2, 4
@@ -248,3 +249,21 @@ class LSTM(Recurrent):
             _, _, b_input, b_hidden = layer.all_weights[0]
             b_input.chunk(4)[1].fill_(1.0)
             b_hidden.chunk(4)[1].zero_()  # torch adds two biases: their sum is the gate's
+
+    def _run(self, layer: nn.RNNBase, x: Tensor, state: State) -> tuple[Tensor, State]:
+        if x.device.type != "cpu" or not torch.is_autocast_enabled("cpu") or has_bfloat16_lstm():
+            return super()._run(layer, x, state)
+        dtype = layer.all_weights[0][0].dtype
+        with torch.autocast("cpu", enabled=False):
+            return super()._run(layer, x.to(dtype), tuple(part.to(dtype) for part in state))
+
+
+@cache
+def has_bfloat16_lstm() -> bool:
+    """Return whether this CPU runs torch's LSTM under bfloat16 autocast: oneDNN needs AVX-512 for it, and raises."""
+    with torch.random.fork_rng(devices=[]), torch.autocast("cpu", torch.bfloat16):
+        try:
+            nn.LSTM(1, 1)(torch.zeros(1, 1, 1))
+        except RuntimeError:
+            return False
+    return True

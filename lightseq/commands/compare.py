@@ -71,18 +71,14 @@ def read_run(place: str) -> Run:
         file = folder / name
         if name == "config.yaml":
             file = config.newest_config(folder) or file  # of a run that went on, what it went on with
-        if file.exists() and not file.is_file():  # to read a pipe may take for ever
-            read.notes.append(f"{file} is no file")
+        if file.exists() and not (file.is_file() and config.is_within(file, folder)):  # a pipe may never end
+            read.notes.append(f"{file} is no file of the run's folder")
             continue
         try:
             read = reader(read, file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             read.notes.append(f"{place} has no {name}")
-        except (
-            OSError,
-            ValueError,
-            RecursionError,
-        ) as error:  # a UserError is a ValueError
+        except (OSError, ValueError, RecursionError) as error:  # a UserError is a ValueError
             read.notes.append(f"{file} cannot be read: {error}")
     return read
 

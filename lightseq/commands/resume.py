@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..callbacks.results import ENDED
-from ..checkpoint import find_checkpoint, is_within
+from ..checkpoint import find_checkpoint
 from ..checkpoint_format import Signature, signature
-from ..config import Settings, newest_config, read_file, read_settings
+from ..config import Settings, is_within, newest_config, read_file, read_settings
 from ..errors import UserError
 from ..transfer import ARCHITECTURE
 from .places import numbered_runs

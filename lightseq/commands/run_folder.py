@@ -174,4 +174,5 @@ class RunConfig(SaveConfigCallback):
         super().setup(trainer, pl_module, "fit")
         if trainer.is_global_zero:
             sign(Path(folder) / self.config_filename)
-            (Path(folder) / ENDED).unlink(missing_ok=True)  # a run that had ended, and is made longer
+            if (Path(folder) / ENDED).is_file():  # a run that had ended, and is made longer
+                (Path(folder) / ENDED).unlink()

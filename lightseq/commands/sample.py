@@ -67,11 +67,7 @@ def run(verb: str, words: Sequence[str]) -> int:
         samples = _streamed(arguments, draw, trained.vocabulary)
     else:
         samples, notes = _samples(arguments, draw, data)
-        try:
-            show(samples, len(arguments.prompt) * len(arguments.temperature) > 1)
-        except OSError:  # of standard output; the files are wanted all the same
-            if arguments.save is None:
-                raise
+        _print(samples, arguments)
     if grammar is not None and samples:
         notes.append(_cost(samples))
     if arguments.save is not None:
@@ -134,6 +130,19 @@ def _streamed(arguments: Namespace, draw: "Draw", vocabulary: "Vocabulary") -> l
         growing.interrupt()
         raise
     return samples
+
+
+def _print(samples: Sequence["Sample"], arguments: Namespace) -> None:
+    """Print the samples. Where standard output cannot be written, files that are to be saved are wanted all the same.
+
+    Raises:
+        OSError: Standard output cannot be written, and there is nothing to save.
+    """
+    try:
+        show(samples, len(arguments.prompt) * len(arguments.temperature) > 1)
+    except OSError:
+        if arguments.save is None:
+            raise
 
 
 def show(samples: Sequence["Sample"], several: bool) -> None:

@@ -82,7 +82,9 @@ def test_the_best_checkpoint_is_found(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     with pytest.raises(UserError, match=r"no checkpoint in .*run'; a run folder looks like runs/dinos/version_0"):
         find_checkpoint(folder.parent)
+    settings = {"vocabulary": ["", "a"], "backbone": "lstm", "hidden_size": 4, "num_layers": 1, "dropout": 0.0}
+    content = {"hyper_parameters": dict.fromkeys(MODEL_SETTINGS) | {"tie_head": False} | settings, "state_dict": {}}
     for name in ("last.ckpt", "best-step=9-val_bpc=10.5000.ckpt", "best-step=10-val_bpc=9.7000.ckpt"):
-        torch.save({"hyper_parameters": dict.fromkeys(MODEL_SETTINGS), "state_dict": {}}, folder / name)
+        torch.save(content, folder / name)
         assert find_checkpoint(folder.parent).name == name
     assert find_checkpoint(folder / "last.ckpt") == folder / "last.ckpt"

@@ -35,7 +35,7 @@ PRINT = {
     "inspect": f"inspect {RUN} --text abc",
     "inspect --html": f"inspect {RUN} --text abc --html /dev/stdout",
     "board": f"board {RUN}",
-    "compare": f"compare {RUN}",
+    "compare": f"compare {RUN} other",
     "datasets": "datasets",
     "datasets new": "datasets new seas --folder new",
     "datasets check": "datasets check dinos",
@@ -128,6 +128,7 @@ def lightseq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lightseq]:
             return Ended(status, *((folder / name).read_text() for name in ("out.txt", "err.txt")))
 
         assert run("fit --config tiny.yaml").status == 0
+        shutil.copytree(folder / RUN, folder / "other")
         yield run
         orders.close()
 
@@ -190,7 +191,7 @@ def test_fit_goes_on_without_standard_error(fault: str, lightseq: Lightseq, fres
 def test_sweep_goes_on(fault: str, lightseq: Lightseq, fresh: Path) -> None:
     status, _, err = lightseq(TRAIN["sweep"], out=fault)
     folders = [fresh / f"runs/dinos/version_{number}" for number in (1, 2)]
-    places = ", ".join(map(str, folders))
+    places = "runs/dinos/version_1, runs/dinos/version_2"
     assert [line for line in err.splitlines() if line.startswith("lightseq:")] == [
         f"lightseq: {FAULTS[fault]}; training went on: {places}"
     ]

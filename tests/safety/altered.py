@@ -15,14 +15,21 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
+from types import FrameType
 from typing import Any
 
 import torch
 
+import lightseq.callbacks
+import lightseq.configs
+import lightseq.datasets
 from lightseq import cli
 
 OUTSIDE = Path("outside")
 """Files that altered checkpoints and configurations name; none may be opened or removed."""
+
+MOST = 412
+"""Characters of a refusal, with the note before it that a file was passed over."""
 
 COMMANDS = (
     "sample {run} --n 1 --length 5",
@@ -47,22 +54,61 @@ ODD: tuple[Any, ...] = (
 )  # fmt: skip
 """Values put in the place of others."""
 
-events: list[str] = []
-watched: list[str] = []
-"""The command that is being run; empty between two trials."""
+FRESH = Path("trial")
+"""The folder of a trial: an altered run in ``run``, and what a command begins anew in ``new``."""
+
+TOUCHING = ("open", "os.remove", "os.rename", "os.rmdir", "os.link", "os.symlink", "os.chmod", "os.truncate",
+            "shutil.rmtree", "shutil.move", "shutil.copyfile")  # fmt: skip
+"""Events about files; of most of them the first two arguments may be names."""
+
+RUNNING = ("exec", "os.exec", "os.posix_spawn", "os.system", "subprocess.Popen", "socket.connect", "ctypes.dlopen")
+"""Events about code that is run, and about connections."""
 
 
-def hook(event: str, arguments: tuple[Any, ...]) -> None:
-    if not watched:
-        return
-    if event == "import" and str(arguments[0]).partition(".")[0] == "planted":
-        events.append(f"import {arguments[0]}")
-    elif event in ("open", "os.remove", "os.rename", "os.rmdir", "shutil.rmtree", "os.truncate"):
-        for name in (value for value in arguments if isinstance(value, str | bytes | os.PathLike)):
-            if OUTSIDE.name in Path(os.fsdecode(name)).parts:
-                events.append(f"{event} {os.fsdecode(name)}")
-    elif event in ("socket.connect", "subprocess.Popen", "os.system"):
-        events.append(f"{event} {arguments[1:2]!r}")
+class Watch:
+    """An audit hook: what honest runs do is usual, and what altered ones do beyond that is written down."""
+
+    def __init__(self) -> None:
+        self.usual = set[str]()
+        self.events: list[str] = []
+        self.state = "off"
+        packages = (lightseq, lightseq.callbacks, lightseq.configs, lightseq.datasets)
+        code = (str(Path(package.__file__ or "").parent) for package in packages)
+        self.allowed = (str(FRESH.absolute()), sys.prefix, sys.base_prefix, *code)
+
+    def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if self.state == "off":
+            return
+        state, self.state = self.state, "off"  # to look at a path may raise events itself
+        for done in self.described(event, arguments):
+            if state == "learn":
+                self.usual.add(done)
+            elif done not in self.usual:
+                self.events.append(done)
+        self.state = state
+
+    def described(self, event: str, arguments: tuple[Any, ...]) -> Iterator[str]:
+        """Yield what an event does outside of the trial's folder and the installed packages."""
+        if event == "import" and str(arguments[0]).partition(".")[0] == "planted":
+            yield f"import {arguments[0]}"
+        elif event in RUNNING:
+            if event != "exec" or not self.is_allowed(arguments[0].co_filename):
+                yield f"{event} {str(arguments[:2])[:200]}"
+        elif event in TOUCHING and not (within_rmtree() and event != "shutil.rmtree"):
+            for name in (value for value in arguments[:2] if isinstance(value, str | bytes | os.PathLike)):
+                if not self.is_allowed(os.fsdecode(name)):
+                    yield f"{event} {os.path.realpath(os.fsdecode(name))}"
+
+    def is_allowed(self, name: str) -> bool:
+        return name.startswith("<") or os.path.realpath(name).startswith(self.allowed)
+
+
+def within_rmtree() -> bool:
+    """Return whether ``shutil.rmtree`` is at work, which takes names relative to open folders."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and "rmtree" not in frame.f_code.co_name.replace("within_rmtree", ""):
+        frame = frame.f_back
+    return frame is not None
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -158,40 +204,44 @@ def attempt(command: str, run: Path) -> tuple[int, str]:
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(err):
         try:
             status = cli.main(command.format(run=run, own=run.parent / "new").split())
+        except SystemExit as end:  # of --print_config
+            status = int(end.code or 0)
         except BaseException as error:
             return -1, f"{type(error).__name__}: {error}"
     return status, err.getvalue()
 
 
+def trial(command: str, alter: Callable[[Path], None], watch: Watch, state: str) -> tuple[int, str]:
+    """Run a command on an altered copy of the honest run."""
+    shutil.copytree("honest", FRESH / "run")
+    alter(FRESH / "run")
+    watch.state = state
+    done = attempt(command, FRESH / "run")
+    watch.state = "off"
+    shutil.rmtree(FRESH)
+    return done
+
+
 def main() -> None:
-    dice, wrong = Random(0), list[str]()
-    fresh = Path("trial")
-    for command in COMMANDS:
-        shutil.copytree("honest", fresh / "run")
-        status, err = attempt(command, fresh / "run")
+    wrong = list[str]()
+    trials = 0
+    watch = Watch()
+    sys.addaudithook(watch)
+    for command in COMMANDS * 2:  # the first time more is imported
+        status, err = trial(command, lambda run: None, watch, "learn")
         if status:
             wrong.append(f"honest: {command}: {status} {err}")
-        shutil.rmtree(fresh)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    sys.addaudithook(hook)
-    trials = 0
-    for (what, alter), command in zip(altered(dice, int(sys.argv[1])), itertools.cycle(COMMANDS), strict=False):
-        several = (
-            COMMANDS if what.startswith(("paths", "link")) else CONFIGURED if what in CONFIGURATIONS else [command]
-        )
-        for typed in several:
-            shutil.copytree("honest", fresh / "run")
-            alter(fresh / "run")
+    for (what, alter), command in zip(altered(Random(0), int(sys.argv[1])), itertools.cycle(COMMANDS), strict=False):
+        every = what.startswith(("paths", "link"))
+        for typed in COMMANDS if every else CONFIGURED if what in CONFIGURATIONS else [command]:
             trials += 1
             print(len(wrong), what, typed, file=sys.stderr, flush=True)
-            watched.append(typed)
-            status, err = attempt(typed, fresh / "run")
-            watched.clear()
-            if status not in (0, 1, 2) or "Traceback" in err or (status == 2 and (len(err) > 400 + 12)):
+            status, err = trial(typed, alter, watch, "watch")
+            if status not in (0, 1, 2) or "Traceback" in err or (status == 2 and len(err) > MOST):
                 wrong.append(f"{what}: {typed}: {status} {err[-300:]}")
-            wrong += [f"{what}: {typed}: {event}" for event in events]
-            events.clear()
-            shutil.rmtree(fresh)
+            wrong += [f"{what}: {typed}: {event}" for event in watch.events]
+            watch.events.clear()
     kept = sorted(path.name for path in OUTSIDE.iterdir())
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / before
     print(json.dumps({"trials": trials, "wrong": wrong, "kept": kept, "memory": grown}))

@@ -195,8 +195,9 @@ SETTINGS = {
 def test_odd_settings_of_a_checkpoint_are_named(name: str, stopped: Path) -> None:
     value, message = SETTINGS[name]
     change(LAST, lambda content: content["hyper_parameters"].update({name: value}))
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=message) as caught:
         load_trained(LAST)
+    assert str(LAST) in str(caught.value)
 
 
 def test_a_weight_that_is_not_stored_is_refused(stopped: Path) -> None:
