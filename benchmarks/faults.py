@@ -26,7 +26,9 @@ from injection.files import (
     damaged,
     flips,
     full_at_the_beginning,
+    full_log,
     full_to_the_end,
+    reader_gone,
     small_disk,
     unwritable,
 )
@@ -153,6 +155,19 @@ def plan_full(harm: Callable[[Run, Mapping[str, str]], None], shop: Shop, trials
     return ((1, fill_up) for _ in range(trials))
 
 
+def plan_unheard(shop: Shop, trials: int, dice: Random) -> Plan:
+    def silence(full: bool) -> Trial:
+        run = shop.run()
+        if full:
+            with small_disk(run.folder / "log") as disk:
+                full_log(run, disk)
+        else:
+            reader_gone(run)
+        return Trial(equal=1)
+
+    return ((1, partial(silence, full)) for full in islice(cycle((True, False)), trials))
+
+
 def plan_diverged(shop: Shop, trials: int, dice: Random) -> Plan:
     def diverge(harm: str) -> Trial:
         diverged(shop.run(), harm, dice.randrange(SAVED_EVERY + 1, UPDATES))
@@ -181,6 +196,7 @@ ROWS = {
     "unwritable": Row("disk full or read-only for a while, checkpoints removed", 6, plan_unwritable),
     "full_at_the_beginning": Row("disk full at the beginning", 2, partial(plan_full, full_at_the_beginning)),
     "full_to_the_end": Row("disk full to the end", 2, partial(plan_full, full_to_the_end)),
+    "unheard": Row("disk of the terminal's log full, its reader gone", 4, plan_unheard),
     "diverged": Row("loss NaN or gradient infinite", 4, plan_diverged),
     "unseen": Row("run folder removed, judge or renderer raises", 3, plan_unseen),
 }

@@ -136,7 +136,7 @@ def _is_moment(name: object, value: object, parameter: Tensor) -> bool:
 def matches(value: Any, template: Any) -> bool:
     """Return whether a value has the structure of a template: names of dicts, shapes of tensors, types of numbers.
 
-    An empty dict stands for numbers by name.
+    An empty dict stands for numbers by name, and None for a text that may be missing.
     """
     if isinstance(template, dict):
         if not isinstance(value, dict):
@@ -146,6 +146,8 @@ def matches(value: Any, template: Any) -> bool:
         return value.keys() == template.keys() and all(matches(value[name], template[name]) for name in template)
     if isinstance(template, Tensor):
         return isinstance(value, Tensor) and value.shape == template.shape
+    if template is None:
+        return value is None or isinstance(value, str)
     return _is_number(value) if _is_number(template) else isinstance(value, type(template))
 
 

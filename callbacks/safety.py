@@ -1,5 +1,6 @@
 """Looking on never ends the training."""
 
+import errno
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,8 @@ _told: set[str] = set()
 @contextmanager
 def safely(what: str) -> Iterator[None]:
     """While something looks on that training does not need: whatever it raises is one warning, and training goes on.
-    Nothing that waits for other processes may stand within it: the one that fails would leave them waiting.
+    A full disk, at which all fail, is one warning in all. Nothing that waits for other processes may stand within it:
+    the one that fails would leave them waiting.
 
     Args:
         what: The thing that fails, as the warning names it: "the samples' sound".
@@ -28,9 +30,21 @@ def safely(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if what not in _told:
-            _told.add(what)
-            warnings.warn(f"{what}: {quote(error)}; training goes on without", stacklevel=3)
+        full = _full_disk(error)
+        key = "a full disk" if full else what
+        if key not in _told:
+            _told.add(key)
+            more = ", and without whatever else finds no room" if full else ""
+            warnings.warn(f"{what}: {quote(full or error)}; training goes on without{more}", stacklevel=3)
+
+
+def _full_disk(error: BaseException | None) -> OSError | None:
+    """Return the full disk behind an error: TensorBoard's logger raises another one, with this as its cause."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def guard(loggers: Iterable[Logger]) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .checkpoint_contents import check_contents, parameters_at_most, weight_count
+from .checkpoint_contents import check_contents, no_larger_than_stored, weight_count
 from .checkpoint_format import damage, load_file
 from .config import is_within
 from .errors import UserError, printable
@@ -154,7 +154,7 @@ def load_trained(place: str | Path) -> Trained:
     path = find_checkpoint(place)
     content = read_checkpoint(path)
     settings = content["hyper_parameters"]
-    with parameters_at_most(weight_count(content), path):
+    with no_larger_than_stored(weight_count(content), path):
         model = build_model(**{name: settings[name] for name in MODEL_SETTINGS})
     weights = {k.removeprefix(PREFIX): v for k, v in content["state_dict"].items() if k.startswith(PREFIX)}
     try:

@@ -10,20 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch import Tensor
 
 from .errors import UserError
-from .footprint import TooLargeError
+from .footprint import TooLargeError, parameters_at_most
 
 MAX_EXPANDED_BYTES = 1 << 28
 """Size of a tensor outside the weights that may be larger than what is stored of it: a state that is the same in every
 row is stored once."""
 
 MAX_DEPTH = 32
-
-TOO_LARGE = ("memory", "overflow", "invalid shape", "too large", "too big")
-"""Words of torch's about a size that it cannot even reserve."""
 
 MAX_SHOWN = 60
 """Characters of a value that a message shows."""
@@ -61,7 +57,7 @@ def check_contents(content: Mapping[str, Any], path: Path) -> None:
 
 
 @contextmanager
-def parameters_at_most(limit: int | None, path: Path | None) -> Iterator[None]:
+def no_larger_than_stored(limit: int | None, path: Path | None) -> Iterator[None]:
     """Refuse to build a network with more parameters than a checkpoint stores.
 
     Args:
@@ -74,37 +70,17 @@ def parameters_at_most(limit: int | None, path: Path | None) -> Iterator[None]:
     if limit is None:
         yield
         return
-    counted = set[int]()
-    count = 0
-
-    def add(module: nn.Module, name: str, parameter: Any) -> None:
-        nonlocal count
-        if parameter is not None and id(parameter) not in counted:
-            counted.add(id(parameter))
-            count += parameter.numel()
-            if count > limit:  # its memory is reserved, and not used yet
-                raise _larger(path, limit)
-
-    handle = register_module_parameter_registration_hook(add)
+    larger = UserError(f"the settings in {path} describe a network larger than its {limit:,} stored weights")
     try:
-        yield
+        with parameters_at_most(limit, larger):
+            yield
     except TooLargeError as error:
         raise UserError(f"{path}: {error}") from error
-    except (RuntimeError, OverflowError) as error:
-        if not any(words in str(error) for words in TOO_LARGE):
-            raise
-        raise _larger(path, limit) from error
-    finally:
-        handle.remove()
 
 
 def weight_count(content: Mapping[str, Any]) -> int:
     """Return the number of numbers in all weights of a checkpoint."""
     return sum(weight.numel() for weight in content["state_dict"].values())
-
-
-def _larger(path: Path | None, limit: int) -> UserError:
-    return UserError(f"the settings in {path} describe a network larger than its {limit:,} stored weights")
 
 
 def _check_tensor(tensor: Tensor, name: str, path: Path, allowance: int) -> None:

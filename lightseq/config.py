@@ -166,6 +166,17 @@ def find_config(name: str) -> tuple[str, str]:
     return shipped[name], f"recipe {name}"
 
 
+def find_lasting_config(name: str) -> tuple[str, str]:
+    """As ``find_config``, for a command that starts others, which read the same configuration again.
+
+    Raises:
+        UserError: As ``find_config``, or it is a pipe, which can be read once.
+    """
+    if os.path.exists(name) and not os.path.isdir(name) and not os.path.isfile(name):
+        raise UserError(f"--config {name} is read more than once here, and a pipe can be read once: write it to a file")
+    return find_config(name)
+
+
 def read_file(path: str | Path) -> str:
     """The text of a configuration file.
 

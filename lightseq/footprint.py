@@ -2,6 +2,12 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from .errors import UserError
 
@@ -10,6 +16,9 @@ NUMBER, MODULE, ROW = 4, 2_000, 200
 
 TOKEN = 8
 """Bytes of a drawn token in Python's lists."""
+
+TOO_LARGE = ("memory", "overflow", "invalid shape", "too large", "too big")
+"""Words of torch's about a size that it cannot even reserve."""
 
 
 class TooLargeError(UserError):
@@ -40,6 +49,55 @@ def check_memory(needed: float, what: str) -> None:
     memory = physical_memory()
     if memory is not None and needed > memory:
         raise TooLargeError(f"{what} would take {_size(needed)} of memory, and this machine has {_size(memory)}")
+
+
+@contextmanager
+def parameters_at_most(limit: int, refused: UserError) -> Iterator[None]:
+    """Refuse to build a network with more parameters than a limit. Their memory is reserved, and not used yet.
+
+    Args:
+        limit: Numbers in all parameters that are built within the context.
+        refused: The message.
+
+    Raises:
+        UserError: ``refused``; also for a size that no memory holds.
+    """
+    counted = set[int]()
+    count = 0
+
+    def add(module: nn.Module, name: str, parameter: Any) -> None:
+        nonlocal count
+        if parameter is not None and id(parameter) not in counted:
+            counted.add(id(parameter))
+            count += parameter.numel()
+            if count > limit:
+                raise refused
+
+    handle = register_module_parameter_registration_hook(add)
+    try:
+        yield
+    except (RuntimeError, OverflowError) as error:
+        if not any(words in str(error) for words in TOO_LARGE):
+            raise
+        raise refused from error
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def within_memory(what: str) -> Iterator[None]:
+    """Refuse to build a network whose weights are larger than the memory.
+
+    Args:
+        what: What is built, for the message.
+
+    Raises:
+        TooLargeError: They are.
+    """
+    memory = physical_memory() or sys.maxsize
+    refused = TooLargeError(f"{what} would take more memory than this machine has, which is {_size(memory)}")
+    with parameters_at_most(memory // NUMBER, refused):
+        yield
 
 
 def check_network(vocabulary: int, embedding: int | None, hidden: int, layers: int, square: bool) -> None:

@@ -11,7 +11,7 @@ from . import registry
 from .backbones import Backbone, detach, reset_rows
 from .backbones.base import Run, Stepper
 from .errors import UserError
-from .footprint import check_network
+from .footprint import check_network, within_memory
 from .types import Batch, State
 
 
@@ -144,15 +144,16 @@ def build_model(
     """
     own = registry.load(registry.BACKBONES, backbone).__module__.startswith("lightseq.")
     check_network(len(vocabulary), embedding_size, hidden_size, num_layers, square=own)
-    network = registry.build(
-        registry.BACKBONES,
-        backbone,
-        backbone_args,
-        input_size=len(vocabulary) if embedding_size is None else embedding_size,
-        hidden_size=hidden_size,
-        num_layers=num_layers,
-        dropout=dropout,
-    )
-    if not isinstance(network, Backbone):
-        raise UserError(f"{backbone!r} is broken: {type(network).__name__} is no lightseq.backbones.Backbone")
-    return SequenceModel(network, len(vocabulary), embedding_size, len(labels or vocabulary), tie_head)
+    with within_memory(f"a model with backbone {backbone}, backbone_args {backbone_args or {}}"):
+        network = registry.build(
+            registry.BACKBONES,
+            backbone,
+            backbone_args,
+            input_size=len(vocabulary) if embedding_size is None else embedding_size,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            dropout=dropout,
+        )
+        if not isinstance(network, Backbone):
+            raise UserError(f"{backbone!r} is broken: {type(network).__name__} is no lightseq.backbones.Backbone")
+        return SequenceModel(network, len(vocabulary), embedding_size, len(labels or vocabulary), tie_head)

@@ -6,7 +6,16 @@ from collections.abc import Callable, Iterator, Mapping
 from random import Random
 
 import pytest
-from injection.files import damaged, flips, full_at_the_beginning, full_to_the_end, small_disk, unwritable
+from injection.files import (
+    damaged,
+    flips,
+    full_at_the_beginning,
+    full_log,
+    full_to_the_end,
+    reader_gone,
+    small_disk,
+    unwritable,
+)
 from injection.processes import broken, kills, signalled
 from injection.shop import Run, Shop
 from injection.training import diverged, unseen
@@ -76,6 +85,15 @@ def test_a_disk_that_is_full_is_told_and_leaves_nothing_half_written(
         if not disk and harm is full_at_the_beginning:
             pytest.skip("nothing can be mounted here")
         harm(run, disk)
+
+
+def test_a_terminal_that_nobody_reads_does_not_end_a_run(shop: Shop) -> None:
+    run = shop.run()
+    with small_disk(run.folder / "log") as disk:
+        if not disk:
+            pytest.skip("nothing can be mounted here")
+        full_log(run, disk)
+    reader_gone(shop.run())
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not bind root")

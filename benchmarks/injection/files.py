@@ -3,6 +3,7 @@
 Each function raises ``BrokenError`` where something does not hold that must.
 """
 
+import os
 import shutil
 import signal
 import subprocess
@@ -154,6 +155,36 @@ def full_to_the_end(run: Run, environment: Mapping[str, str]) -> None:
     if environment:
         Path(environment["WITNESS_DISK"], "filling").unlink()
     run.finish()
+
+
+def full_log(run: Run, environment: Mapping[str, str]) -> None:
+    """The disk that the terminal's log is on gets full and stays so: the run ends as one that nothing befell, but for
+    the exit status.
+
+    Args:
+        run: One that has not begun.
+        environment: Of a ``small_disk`` that the log is on, to be filled.
+    """
+    if not environment:
+        raise BrokenError("no small disk can be mounted here")
+    log = Path(environment["WITNESS_DISK"], "log.txt")
+    with run.start(harm=f"log_full {HARMED} 0", environment=environment, log=log) as life:
+        status = life.end()
+    life.must(status == 1, f"ended with {status}")
+    run.compare(run.whole)
+
+
+def reader_gone(run: Run) -> None:
+    """Whoever reads the terminal's output goes away: the run ends as one that nothing befell."""
+    pipe = run.folder / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with run.start(log=pipe) as life:
+        life.wait_for(lambda event: event["phase"] == "update" and event["update"] == HARMED)
+        os.close(reader)
+        status = life.end()
+    life.must(status == 0, f"ended with {status}")
+    run.compare(run.whole)
 
 
 @contextmanager

@@ -34,12 +34,15 @@ class Life:
         words: The command line, without ``lightseq``.
         harm: As ``WITNESS_HARM`` has it.
         environment: Beside the shop's.
+        log: The file or pipe that standard output and error go to; None is a file in the run's folder.
     """
 
-    def __init__(self, run: "Run", words: list[str], harm: str, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, run: "Run", words: list[str], harm: str, environment: Mapping[str, str], log: Path | None = None
+    ) -> None:
         self.run, self.began, self._events, self._read = run, time.time(), list[Event](), 0
         self.file = run.folder / f"events-{len(run.lives)}.jsonl"
-        self.output = run.folder / f"output-{len(run.lives)}.txt"
+        self.output = log or run.folder / f"output-{len(run.lives)}.txt"
         self.file.touch()
         own = {"WITNESS_EVENTS": str(self.file), "WITNESS_HARM": harm or "none"}
         environment = {**run.shop.environment, **environment, **own}
@@ -48,7 +51,7 @@ class Life:
             self.pid, self.poll = run.shop.nursery.start(words, run.folder, environment, self.output)
         else:
             limit = ["timeout", "-k", "5", "300"] if shutil.which("timeout") else []
-            with self.output.open("w") as out:
+            with self.output.open("a") as out:
                 process = subprocess.Popen(
                     [*limit, sys.executable, "-m", "lightseq", *words],
                     cwd=run.folder,
@@ -79,7 +82,7 @@ class Life:
 
     @property
     def text(self) -> str:
-        return self.output.read_text(errors="replace") if self.output.exists() else ""
+        return self.output.read_text(errors="replace") if self.output.is_file() else ""
 
     @property
     def pids(self) -> dict[int, int]:

@@ -75,9 +75,15 @@ class Run:
         recipe = RECIPE | {"data": {**data, "batch_size": 8 // devices}, "trainer": trainer}
         (self.folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
 
-    def start(self, *words: str, harm: str = "", environment: Mapping[str, str] = MappingProxyType({})) -> Life:
+    def start(
+        self,
+        *words: str,
+        harm: str = "",
+        environment: Mapping[str, str] = MappingProxyType({}),
+        log: Path | None = None,
+    ) -> Life:
         """The same command every time."""
-        life = Life(self, ["fit", "--config", "recipe.yaml", "--resume", "auto", *words], harm, environment)
+        life = Life(self, ["fit", "--config", "recipe.yaml", "--resume", "auto", *words], harm, environment, log)
         self.lives.append(life)
         return life
 

@@ -27,6 +27,10 @@ LIMIT = 1 << 16
 """Bytes of a file at the most, where there is no small disk to be filled: less than a checkpoint has."""
 
 
+PAGE = 4096
+"""Bytes of a file that a disk in memory hands out at once."""
+
+
 class Witness(pl.Callback):
     """First among the callbacks: what it says happened before the house's own look."""
 
@@ -119,6 +123,12 @@ def fill_disk(trainer: pl.Trainer) -> None:
     fill(Path(disk))
 
 
+def fill_log(trainer: pl.Trainer) -> None:
+    """Fill the disk that standard output is on; what its last page has room for is used up first."""
+    os.write(1, b"\n" * (-os.fstat(1).st_size % PAGE))
+    fill_disk(trainer)
+
+
 def empty_disk(trainer: pl.Trainer) -> None:
     disk = os.environ.get("WITNESS_DISK")
     if disk is None:
@@ -149,7 +159,7 @@ def make_writable(trainer: pl.Trainer) -> None:
 def draw_endlessly(trainer: pl.Trainer) -> None:
     """The samples that are about to be shown take for ever."""
     (samples,) = [callback for callback in trainer.callbacks if isinstance(callback, SampleText)]  # type: ignore[attr-defined]
-    samples.length = 1 << 30
+    samples.length = 1 << 27
 
 
 HARMS = {
@@ -157,6 +167,7 @@ HARMS = {
     "die": die,
     "endless_samples": draw_endlessly,
     "disk_full": fill_disk,
+    "log_full": fill_log,
     "read_only": make_read_only,
     "no_checkpoints": lambda trainer: shutil.rmtree(checkpoints(trainer)),
     "no_run_folder": lambda trainer: shutil.rmtree(checkpoints(trainer).parent),

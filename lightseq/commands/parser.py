@@ -15,6 +15,7 @@ from ..callbacks.last_checkpoint import LastCheckpoint
 from ..callbacks.sample_text import SampleText
 from ..config import Settings
 from ..errors import UserError, explain
+from ..footprint import check_memory
 from ..types import PositiveInt
 
 LINKS = ("vocabulary", "labels", "token_counts")
@@ -35,6 +36,9 @@ LEAST = {
 
 MOST = {"seed_everything": 2**32 - 1, "data.batch_size": 2**31 - 1, "data.window": 2**31 - 1}
 """What numpy and torch take."""
+
+PROCESS = 100_000_000
+"""Bytes of a process that trains, at the least."""
 
 LOWER_IS_BETTER = re.compile(r"loss|bpc|perplexity|nats")
 """In the name of a metric. Of any other a ``ModelCheckpoint`` would keep the lowest too, and say nothing."""
@@ -143,6 +147,8 @@ def check_settings(settings: Mapping[str, Any], places: Mapping[str, str]) -> No
             key = f"trainer.{name}"
             place = f"{places[key]}: " if key in places else ""
             raise UserError(f"{place}{key} must be >={least}, not {trainer[name]}")
+    if re.fullmatch("[0-9]+", devices := str(trainer["devices"])):
+        check_memory(PROCESS * int(devices), f"trainer.devices {devices}: that many processes")
     for name_key, key in config.PLUGIN_ARGUMENTS.items():
         group = registry.DATASETS if name_key == "data.dataset" else registry.BACKBONES
         own = {k.removeprefix(f"{key}."): place for k, place in places.items() if k.startswith(f"{key}.")}

@@ -6,6 +6,7 @@ from time import perf_counter
 
 import torch
 
+from ..backbones.recurrent import has_bfloat16_lstm
 from ..errors import UserError
 from ..loss import cross_entropy
 from ..model import SequenceModel
@@ -46,7 +47,7 @@ def choose(model: SequenceModel, rows: int, cuda: bool) -> str:
         return given
     if cuda:
         return HALF if torch.cuda.is_bf16_supported(including_emulation=False) else FULL
-    if any(name in os.environ for name in LAUNCHED):
+    if any(name in os.environ for name in LAUNCHED) or not has_bfloat16_lstm():
         return FULL
     rows = min(rows, ROWS)
     tokens = torch.arange(rows * TIME_STEPS).view(rows, TIME_STEPS) % model.vocabulary_size

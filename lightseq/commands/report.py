@@ -18,6 +18,9 @@ from ..system import SequenceSystem
 
 SAMPLES = 10
 
+FILES = ("config.yaml", "hparams.yaml", "results.json", "checkpoints/", "samples.md", "samples.jsonl", "memory.json")
+"""Of a run folder, as the end of a run lists them."""
+
 
 def note(text: str) -> None:
     """Something the user should know, on standard error; of several processes the first says it."""
@@ -103,9 +106,8 @@ def print_results(
             tell_output_failure(f"; training went on: {path}")
         return
     shown = _shown(folder)
-    records = ("samples.md", "samples.jsonl", "memory.json")
-    record = "".join(f"{name}, " for name in records if Path(folder, name).is_file())
-    print(f"\nin {shown}: config.yaml, hparams.yaml, results.json, checkpoints/, {record}TensorBoard events")
+    there = [name for name in FILES if Path(folder, name).exists()]
+    print(f"\nin {shown}: {', '.join([*there, 'TensorBoard events'])}")
     if path:
         print("next:")
         if language_model:

@@ -94,7 +94,7 @@ def check_files(folder: Path, trust: bool) -> None:
         for path in (Path(parent, name) for name in (*folders, *files)):
             if path.is_symlink() and not trust and not is_within(path, folder):
                 raise UserError(f"{path} is a link that leads out of the run folder: remove it, or add --trust")
-            if not path.is_symlink() and not path.is_file() and not path.is_dir():
+            if os.path.lexists(path) and not path.is_symlink() and not path.is_file() and not path.is_dir():
                 raise UserError(f"{path} is neither a file nor a folder: remove it to go on with the run")
 
 

@@ -1,11 +1,11 @@
-"""A lock on a run folder: one process at a time trains in it."""
+"""A lock on a run folder: one process at a time trains in it. Windows has no such lock, and there nothing is locked."""
 
 import errno
-import fcntl
 import os
 import re
 import socket
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +13,9 @@ from pathlib import Path
 from ..errors import UserError
 from .report import note
 from .run_folder import unwritable_run
+
+if sys.platform != "win32":
+    import fcntl
 
 LOCK = ".lock"
 """Lies in a run folder, and stays there. The kernel's lock on it counts, not the file."""
@@ -34,6 +37,9 @@ def held(folder: Path) -> Iterator[None]:
     Raises:
         UserError: Another process holds it, or the lock file cannot be written.
     """
+    if sys.platform == "win32":
+        yield
+        return
     handle = _acquire(folder)
     try:
         _ours.add(handle)
@@ -68,6 +74,8 @@ def refusal(folder: Path) -> UserError | None:
     Args:
         folder: A run folder, which this process does not hold.
     """
+    if sys.platform == "win32":
+        return None
     try:
         handle = _open(folder / LOCK, os.O_RDWR)
     except OSError:  # no process has ever held it, or this one may not
@@ -94,23 +102,25 @@ def _leave_to_parent() -> None:
     _ours.clear()
 
 
-os.register_at_fork(after_in_child=_leave_to_parent)
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 def _open(path: Path, flags: int) -> int:
-    """Open a lock file, and nothing that a link or a pipe in its place leads to.
+    """Open a lock file, and nothing that a link or a pipe in its place leads to: what is in it is overwritten.
 
     Raises:
-        UserError: It is no regular file.
+        UserError: It is no regular file, or a hard link to one.
     """
-    wrong = UserError(f"{path} is no regular file: remove it, and try again")
+    wrong = UserError(f"{path} is a link or no file: remove it, and try again")
     try:
         handle = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
             raise wrong from error
         raise
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
         os.close(handle)
         raise wrong
     return handle

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..config import find_config, read_settings
+from ..config import find_lasting_config, read_settings
 from ..errors import Stopped, UserError
 from ..streams import failure, tell_output_failure
 from . import Parser
@@ -128,7 +128,7 @@ def _check_fresh(verb: str, words: Sequence[str]) -> None:
             raise UserError(f"{verb} begins every run afresh: leave {flag} out")
         name = value if equals else following
         if flag in ("--config", "-c") and name:
-            settings = read_settings(*find_config(name))
+            settings = read_settings(*find_lasting_config(name))
             for key in ("ckpt_path", "resume"):
                 if key in settings.values:
                     raise UserError(f"{settings.places[key]}: {verb} begins every run afresh: leave {key} out")

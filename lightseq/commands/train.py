@@ -25,7 +25,7 @@ from ..callbacks.graceful_stop import listening, started_by_another
 from ..callbacks.places import folder_of
 from ..callbacks.progress import RunProgress
 from ..callbacks.results import ENDED, Results
-from ..checkpoint_contents import parameters_at_most
+from ..checkpoint_contents import no_larger_than_stored
 from ..checkpoint_files import CheckpointFiles
 from ..config import Settings, read_settings
 from ..data import SequenceData
@@ -125,7 +125,7 @@ class SequenceCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Build everything; of a checkpoint's settings no larger network than it has weights for."""
-        with parameters_at_most(self.beginning.most_parameters, self.beginning.path):
+        with no_larger_than_stored(self.beginning.most_parameters, self.beginning.path):
             super().instantiate_classes()
 
     def after_instantiate_classes(self) -> None:
@@ -224,6 +224,7 @@ class SequenceCLI(LightningCLI):
                         raise SystemExit(0) from stop
                     raise
             except Exception as error:
+                self.files.retry()  # a checkpoint that met a full disk is in memory alone
                 mistake = self._mistake_behind(error, kwargs.get("ckpt_path"))
                 if mistake is None:
                     raise  # a bug, and what it left behind helps to find it

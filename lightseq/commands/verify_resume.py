@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config import find_config, read_settings
+from ..config import find_lasting_config, read_settings
 from ..errors import Stopped, UserError
 from . import Parser
 from .children import fit_command, run_child, stopped_by
@@ -160,7 +160,7 @@ def _check_own(verb: str, words: Sequence[str]) -> None:
             raise UserError(f"{verb} sets {flag} itself: leave it out")
         name = value if equals else following
         if flag in ("--config", "-c") and name:
-            settings = read_settings(*find_config(name))
+            settings = read_settings(*find_lasting_config(name))
             for key in FRESH:
                 if key in settings.values:
                     raise UserError(f"{settings.places[key]}: {verb} begins with a fresh run: leave {key} out")

@@ -31,7 +31,7 @@ class Broken(pl.loggers.Logger):
     name, version = "broken", 0
 
     def log_metrics(self, *_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
+        raise OSError(13, "Permission denied")
 
     log_hyperparams = log_graph = save = after_save_checkpoint = finalize = log_metrics
 
@@ -43,8 +43,8 @@ class Spoil(pl.Callback):
         trainer.loggers = [*trainer.loggers, Broken()]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        for name in ("samples.jsonl", "samples.md", "memory.json", "results.json.part"):
-            Path(trainer.log_dir or "", name).symlink_to("/dev/full")
+        for name in ("samples.jsonl", "samples.md", "memory.json", "results.json"):
+            Path(trainer.log_dir or "", name).mkdir()
         Path(trainer.log_dir or "", "yardsticks").touch()
 
 

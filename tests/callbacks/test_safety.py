@@ -31,15 +31,31 @@ def told(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_failure_is_one_warning_of_its_kind() -> None:
     def fail(what: str) -> None:
         with safely(what):
-            raise OSError(28, "No space left on device")
+            raise OSError(13, "Permission denied")
 
     with pytest.warns(
-        UserWarning, match=r"^the sound: OSError: \[Errno 28\] No space left on device; training goes on"
+        UserWarning, match=r"^the sound: PermissionError: \[Errno 13\] Permission denied; training goes on without$"
     ):
         fail("the sound")
     fail("the sound")
     with pytest.warns(UserWarning, match="the picture"):
         fail("the picture")
+
+
+def test_a_full_disk_is_one_warning() -> None:
+    def fail(what: str) -> None:
+        with safely(what):
+            try:
+                raise OSError(28, "No space left on device")
+            except OSError as error:
+                raise ValueError("you tried to log 0.3, which is not supported") from error  # as TensorBoard's does
+
+    words = r"^the sound: OSError: \[Errno 28\] No space left on device; training goes on without, and without whatever"
+    with pytest.warns(UserWarning, match=words):
+        fail("the sound")
+    fail("the picture")
+    with pytest.warns(UserWarning, match="^the picture: KeyError"), safely("the picture"):
+        raise KeyError("a bug")
 
 
 def test_a_run_tells_again_what_the_one_before_it_has_told() -> None:
@@ -62,7 +78,7 @@ class Failing(CSVLogger):
         setattr(self, method, self._fail)
 
     def _fail(self, *_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
+        raise OSError(13, "Permission denied")
 
 
 class Broken(pl.loggers.Logger):
@@ -160,9 +176,16 @@ def test_files_that_cannot_be_written(run: Run, bells: str, how: str, monkeypatc
         status, _, err = run(f"fit --config {bells}")
     assert status == 0, err
     told = sorted(str(warning.message) for warning in caught if "training goes on" in str(warning.message))
-    assert [words.partition(":")[0] for words in told] == [*FILES.values(), "the samples' yardsticks", "the yardsticks"]
-    assert all(("Is a directory" if "folder" in how else "No space left on device") in words for words in told[:4])
-    assert all("Not a directory" in words for words in told[4:])
+    *files, samples, lines = told
+    assert all("Not a directory" in words for words in (samples, lines))
+    assert [words.partition(":")[0] for words in (samples, lines)] == ["the samples' yardsticks", "the yardsticks"]
+    if "folder" in how:
+        assert [words.partition(":")[0] for words in files] == list(FILES.values())
+        assert all("Is a directory" in words for words in files)
+    else:
+        (words,) = files
+        assert words.partition(":")[0] in FILES.values()
+        assert "No space left on device" in words
     assert weights()
 
 
@@ -182,7 +205,7 @@ def test_a_run_whose_loggers_fail_goes_on(
             trainer.loggers = [*trainer.loggers, *(Failing(tmp_path / "logs", method) for method in LOGS)]
 
     spoil(monkeypatch, Bring())
-    with pytest.warns(UserWarning, match="No space left on device; training goes on") as caught:
+    with pytest.warns(UserWarning, match="Permission denied; training goes on") as caught:
         status, _, err = run(f"fit --config {bells}")
     assert status == 0, err
     messages = [str(warning.message) for warning in caught]

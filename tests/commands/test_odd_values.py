@@ -112,6 +112,31 @@ def test_a_network_larger_than_memory(name: str, run: Run, tiny: str) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (
+            "--model.backbone mingru --model.backbone_args.expansion 1000000000000",
+            "backbone mingru, backbone_args",
+        ),
+        ("--trainer.devices 1000000000", "trainer.devices 1000000000: that many processes would take 100 PB of memory"),
+    ],
+)
+def test_other_sizes_that_no_memory_holds(words: str, message: str, run: Run, tiny: str) -> None:
+    status, _, err = run(f"fit --config {tiny} {words}")
+    assert status == 2
+    assert message in err
+    assert "memory" in err
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize("verb", ["sweep --seeds 2", "verify-resume"])
+def test_a_configuration_that_can_be_read_once(verb: str, run: Run) -> None:
+    os.mkfifo("config.yaml")
+    status, _, err = run(f"{verb} --config config.yaml")
+    assert (status, "a pipe can be read once: write it to a file" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
         ("--seed_everything -1", "seed_everything must be between 0 and 4294967295, not -1"),
         (f"--seed_everything {10**30}", f"seed_everything must be between 0 and 4294967295, not {10**30}"),
         (f"--data.window {10**30}", f"data.window must be between 0 and 2147483647, not {10**30}"),
@@ -177,7 +202,7 @@ def test_a_pipe_in_the_place_of_a_record_is_not_read(record: str, run: Run, tiny
 
 def test_a_pipe_in_the_place_of_samples_is_not_written(own_folder: Path) -> None:
     os.mkfifo("samples.jsonl")
-    with pytest.raises(OSError, match=r"samples\.jsonl is no regular file"):
+    with pytest.raises(OSError, match=r"samples\.jsonl is a pipe"):
         sample_files._append(Path("samples.jsonl"), "a line\n")
 
 

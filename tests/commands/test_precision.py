@@ -18,6 +18,12 @@ def nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(precision.VARIABLE)
 
 
+@pytest.fixture(autouse=True)
+def capable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A processor with bfloat16: what is timed is said by the tests."""
+    monkeypatch.setattr(precision, "has_bfloat16_lstm", lambda: True)
+
+
 def small() -> SequenceModel:
     return build_model(
         vocabulary=list("abcde"),
@@ -62,6 +68,12 @@ def test_a_processor_that_cannot_has_full_precision(monkeypatch: pytest.MonkeyPa
         return 1.0
 
     monkeypatch.setattr(precision, "_seconds", fail)
+    assert precision.choose(small(), 3, cuda=False) == "32-true"
+
+
+def test_a_processor_without_bfloat16_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "has_bfloat16_lstm", lambda: False)
+    monkeypatch.setattr(precision, "_seconds", lambda *_: 1 / 0)
     assert precision.choose(small(), 3, cuda=False) == "32-true"
 
 

@@ -145,7 +145,7 @@ def test_a_lock_file_of_somebody_else_is_not_taken_at_its_word(tmp_path: Path) -
         assert str(refusal(tmp_path)).startswith(f"{tmp_path} is being trained by another process: ")
 
 
-@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+@pytest.mark.parametrize("kind", ["link", "hard link", "pipe", "folder"])
 def test_what_is_no_file_is_not_locked(kind: str, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.write_text("kept")
@@ -153,11 +153,16 @@ def test_what_is_no_file_is_not_locked(kind: str, tmp_path: Path) -> None:
     folder.mkdir()
     if kind == "link":
         (folder / LOCK).symlink_to(outside)
+    elif kind == "hard link":
+        (folder / LOCK).hardlink_to(outside)
     elif kind == "pipe":
         os.mkfifo(folder / LOCK)
     else:
         (folder / LOCK).mkdir()
-    with pytest.raises(UserError, match=rf"{LOCK} is no regular file: remove it"), held(folder):
+    with (
+        pytest.raises(UserError, match=rf"{LOCK} is a link or no file: remove it"),
+        held(folder),
+    ):
         pass
     assert outside.read_text() == "kept"
 

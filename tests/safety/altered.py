@@ -18,11 +18,11 @@ from random import Random
 from types import FrameType
 from typing import Any
 
-import torch
-
 import lightseq.callbacks
 import lightseq.configs
 import lightseq.datasets
+import torch
+
 from lightseq import cli
 
 OUTSIDE = Path("outside")
