@@ -266,10 +266,14 @@ def check_value(text: str) -> None:
     """Refuse a value on the command line that would take memory or time without bound.
 
     Raises:
-        UserError: It is nested too deeply, or refers to itself.
+        UserError: It is nested too deeply, refers to itself, or is a list or mapping of values that are not what they
+            seem to be, such as ``0b_``.
     """
     try:
-        Loader(text).single_node()
+        loader = Loader(text)
+        node = loader.single_node()
+        if isinstance(node, yaml.CollectionNode):
+            loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         if type(error) is yaml.MarkedYAMLError:  # one of ours: what is broken otherwise may be plain text
             raise UserError(f"{text[:100]}: {error.problem}") from None

@@ -200,7 +200,15 @@ def test_a_value_without_bound_is_refused(value: str) -> None:
         config.check_value(value)
 
 
-@pytest.mark.parametrize("value", ["[1, 2]", "a & b", "*", "[", "{a", "x[0]"])
+@pytest.mark.parametrize(
+    ("value", "problem"), [("[a, 0b_]", "'0b_' is no int"), ("{a: 2020-01-40}", "is no timestamp")]
+)
+def test_a_list_of_what_only_seems_a_number_is_refused(value: str, problem: str) -> None:
+    with pytest.raises(UserError, match=problem):
+        config.check_value(value)
+
+
+@pytest.mark.parametrize("value", ["0b_", "2020-01-40", "[1, 2]", "a & b", "*", "[", "{a", "x[0]"])
 def test_a_value_that_is_plain_text_is_let_through(value: str) -> None:
     config.check_value(value)
 
