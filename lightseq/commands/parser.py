@@ -1,8 +1,9 @@
 """What Lightning's verbs take: the keys, their defaults, and the house's own callbacks under keys of their own."""
 
+import argparse
 import re
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser
@@ -119,6 +120,30 @@ def check_known(parser: LightningArgumentParser, settings: Settings) -> None:
     known = {action.dest for action in parser._actions if not action.dest.endswith(".help")}
     known -= {f"model.{name}" for name in LINKS}
     config.check_keys(settings, known - {key.rpartition(".")[0] for key in known})
+
+
+def check_null(parser: LightningArgumentParser, settings: Mapping[str, Any], places: Mapping[str, str]) -> None:
+    """Refuse a null where there must be a value: the parser takes it for a value that is left out.
+
+    Args:
+        parser: Of the verb.
+        settings: Parsed.
+        places: Where each key is said.
+
+    Raises:
+        UserError: A key that cannot be null is.
+    """
+    for action in parser._actions:
+        key = action.dest
+        if key in places and config.get(settings, key) is None and not _may_be_null(action):
+            instead = "" if action.default is None else "; leave it out for its default"
+            raise UserError(f"{places[key]}: {key} cannot be null{instead}")
+
+
+def _may_be_null(action: argparse.Action) -> bool:
+    """Return whether the type of an argument takes None."""
+    kind = getattr(action, "_typehint", action.type)
+    return kind in (None, Any) or type(None) in get_args(kind)
 
 
 def check_most(settings: Mapping[str, Any], places: Mapping[str, str]) -> None:

@@ -6,8 +6,8 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Iterator, Mapping, Set
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,21 +37,27 @@ def runs_of(root: str | None, dataset: str) -> Path:
     return Path(root or RUNS) / re.sub(r"\W+", "_", own[1] if own else dataset)
 
 
-def claim_version(folder: Path) -> int:
+def claim_version(folder: Path) -> tuple[Path, list[Path]]:
     """Make the next ``version_N`` in a folder. Two runs that begin at the same moment get one each.
+
+    Returns:
+        The new folder, and what was made to hold it, the innermost first.
 
     Raises:
         UserError: The folder cannot be written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        made = [path for path in (folder, *folder.parents) if not path.exists()]
         taken = numbered_runs(folder)
         for version in itertools.count(version_of(taken[-1]) + 1 if taken else 0):
+            path = folder / f"version_{version}"
             try:
-                (folder / f"version_{version}").mkdir()
+                path.mkdir(parents=True)
             except FileExistsError:
+                if not folder.is_dir():
+                    raise
                 continue
-            return version
+            return path, made
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = error.strerror if isinstance(error, OSError) else error
         raise UserError(
@@ -125,12 +131,13 @@ def quiet_event_writers() -> Iterator[None]:
         threading.excepthook = before
 
 
-def drop_unused(folder: Path, before: Set[Path]) -> None:
+def drop_unused(folder: Path, before: Set[Path], made: Sequence[Path]) -> None:
     """Remove what a run has left that ended before its first update.
 
     Args:
         folder: Of the run.
         before: What was in it when it went on; nothing of a new run, whose whole folder is removed.
+        made: Folders that were made to hold that of a new run, the innermost first: they go where they are empty.
     """
     if before:
         for path in {*folder.iterdir()} - before:
@@ -140,6 +147,9 @@ def drop_unused(folder: Path, before: Set[Path]) -> None:
                 path.unlink(missing_ok=True)
     elif folder.name.startswith("version_") and not list(folder.glob("checkpoints/*.ckpt")):
         shutil.rmtree(folder, ignore_errors=True)
+        for path in made:
+            with suppress(OSError):  # another run has begun in it
+                path.rmdir()
 
 
 def check_unfinished(content: Mapping[str, Any], max_epochs: int | None, max_steps: int, path: Path) -> None:

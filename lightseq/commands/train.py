@@ -39,7 +39,16 @@ from .allocation import keep_freed_memory
 from .arguments import import_named_modules, read_command_line
 from .beginning import Beginning
 from .house import Unprofiled, house_callbacks, in_order, leave_group, listed, put_precision
-from .parser import BEST, TRAINER_DEFAULTS, SettingsParser, add_house_arguments, check_known, check_most, check_settings
+from .parser import (
+    BEST,
+    TRAINER_DEFAULTS,
+    SettingsParser,
+    add_house_arguments,
+    check_known,
+    check_most,
+    check_null,
+    check_settings,
+)
 from .predictions import print_predictions
 from .report import describe, lost_checkpoint, note, print_results, print_values
 from .resume import check_unchanged
@@ -78,7 +87,7 @@ class SequenceCLI(LightningCLI):
     def __init__(self, verb: str, words: Sequence[str], locks: ExitStack) -> None:
         self.verb = verb
         self.locks = locks
-        self.begun: tuple[Path, frozenset[Path]] | None = None  # the run folder, and what was in it before
+        self.begun: tuple[Path, frozenset[Path], list[Path]] | None = None  # the run folder, as drop_unused takes it
         self.line = read_command_line(words, verb)
         self.beginning = Beginning(self.line.settings.places, self.line.trust)
         self.results, self.exact, self.files = Results(), ExactResume(), CheckpointFiles()
@@ -104,7 +113,9 @@ class SequenceCLI(LightningCLI):
         own.places = parser.places = self.line.settings.places  # type: ignore[attr-defined]
         check_known(own, self.line.settings)
         self.config = parser.parse_args(args)
-        check_most(self.config[self.verb].as_dict(), self.line.settings.places)
+        settings = self.config[self.verb].as_dict()
+        check_null(own, settings, self.line.settings.places)
+        check_most(settings, self.line.settings.places)
 
     def _parse_ckpt_path(self) -> None:
         """Lightning's own takes hyper-parameters from a checkpoint, and says nothing."""
@@ -252,11 +263,11 @@ class SequenceCLI(LightningCLI):
         runs = runs_of(self._get(self.config_init, "trainer")["default_root_dir"], self.datamodule.dataset_name)
         folder = self.beginning.folder
         if folder is None and self.trainer.is_global_zero:  # the other processes are told which one it is
-            folder = runs / f"version_{claim_version(runs)}"
-            self.begun = folder, frozenset()
+            folder, made = claim_version(runs)
+            self.begun = folder, frozenset(), made
             self.locks.enter_context(held(folder))
         elif folder is not None and self.trainer.is_global_zero:
-            self.begun = folder, frozenset(folder.iterdir())
+            self.begun = folder, frozenset(folder.iterdir()), []
         if self.begun:
             check_room(self.begun[0])
         return run_logger(runs, folder, self.beginning.update if self.beginning.resumed else None)

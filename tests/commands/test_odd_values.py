@@ -127,6 +127,23 @@ def test_other_sizes_that_no_memory_holds(words: str, message: str, run: Run, ti
     assert list(Path().iterdir()) == []
 
 
+@pytest.mark.parametrize("key", ["model.learning_rate", "model.dropout", "data.dataset", "trainer.accelerator"])
+def test_a_null_that_is_no_value(key: str, run: Run, tiny: str, own_folder: Path) -> None:
+    group, _, name = key.partition(".")
+    file = own_folder.parent / "null.yaml"
+    file.write_text(f"{group}:\n  {name}: null\n")
+    status, _, err = run(f"fit --config {tiny} --config {file}")
+    assert (status, err.startswith(f"lightseq: {file}, line 2: {key} cannot be null")) == (2, True)
+    assert list(Path().iterdir()) == []
+
+
+def test_a_refusal_of_the_trainer_leaves_no_folder(run: Run, tiny: str) -> None:
+    words = "--data.batch_size 500 --trainer.val_check_interval 300"
+    status, _, err = run(f"fit --config {tiny} {words}")
+    assert (status, "val_check_interval" in err) == (2, True)
+    assert list(Path().iterdir()) == []
+
+
 @pytest.mark.parametrize("verb", ["sweep --seeds 2", "verify-resume"])
 def test_a_configuration_that_can_be_read_once(verb: str, run: Run) -> None:
     os.mkfifo("config.yaml")
