@@ -275,7 +275,7 @@ def _alter(content: Any, random: Random) -> None:
 def _tensors(value: torch.Tensor) -> list[torch.Tensor]:
     """Odd ones in the place of a tensor."""
     return [
-        value[..., :1],
+        value[..., :1] if value.dim() else value,
         value.unsqueeze(0),
         value.flatten(),
         torch.zeros(0),

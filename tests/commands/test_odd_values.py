@@ -127,7 +127,7 @@ def test_other_sizes_that_no_memory_holds(words: str, message: str, run: Run, ti
     assert list(Path().iterdir()) == []
 
 
-@pytest.mark.parametrize("key", ["model.learning_rate", "model.dropout", "data.dataset", "trainer.accelerator"])
+@pytest.mark.parametrize("key", ["model.learning_rate", "model.dropout", "model.backbone", "trainer.accelerator"])
 def test_a_null_that_is_no_value(key: str, run: Run, tiny: str, own_folder: Path) -> None:
     group, _, name = key.partition(".")
     file = own_folder.parent / "null.yaml"
