@@ -263,22 +263,22 @@ def _check_text(node: yaml.Node, place: str) -> None:
 
 
 def check_value(text: str) -> None:
-    """Refuse a value on the command line that would take memory or time without bound.
+    """Refuse a value on the command line that would take memory or time without bound, or that the parser fails at.
 
     Raises:
-        UserError: It is nested too deeply, refers to itself, or is a list or mapping of values that are not what they
-            seem to be, such as ``0b_``.
+        UserError: It is nested too deeply, refers to itself, or is a list or mapping of what only seems to be a number
+            or a date, such as ``0b_``.
     """
     try:
-        loader = Loader(text)
-        node = loader.single_node()
-        if isinstance(node, yaml.CollectionNode):
-            loader.construct_document(node)
+        if isinstance(Loader(text).single_node(), yaml.CollectionNode):
+            yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         if type(error) is yaml.MarkedYAMLError:  # one of ours: what is broken otherwise may be plain text
             raise UserError(f"{text[:100]}: {error.problem}") from None
     except yaml.YAMLError:
         pass
+    except (ValueError, KeyError, IndexError, AttributeError, OverflowError) as error:
+        raise UserError(f"{text[:100]}: something in it only seems to be a number or a date: quote it") from error
 
 
 def _keep_text(node: yaml.Node) -> None:

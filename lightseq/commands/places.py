@@ -44,4 +44,8 @@ def _runs_about(path: Path) -> Iterator[Path]:
     above = [folder for folder in (path, *path.parents[:2]) if os.path.isdir(folder)]
     for folder in dict.fromkeys([*above, Path(RUNS)]):
         for pattern in ("version_*", "*/version_*"):
-            yield from (found for found in sorted(folder.glob(pattern)) if found.is_dir())
+            try:
+                found = sorted(folder.glob(pattern))
+            except OSError:  # a folder that goes away meanwhile
+                continue
+            yield from filter(Path.is_dir, found)

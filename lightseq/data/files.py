@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from itertools import islice
 from os.path import isfile
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import fsspec  # type: ignore[import-untyped]
@@ -140,7 +140,13 @@ def fingerprint(files: Iterable[str], *options: object) -> str | None:
 
 
 def _pieces(file: str) -> Iterator[bytes]:
-    """A file's bytes, and at the end none."""
+    """A file's bytes, and at the end none.
+
+    Raises:
+        UserError: It cannot be read, or is a pipe, which a reader may wait at for ever.
+    """
+    if not _is_url(file) and Path(file).is_fifo():
+        raise UserError(f"{file} is a pipe: write what it gives to a file")
     try:
         with fsspec.open(file, "rb", compression="infer", **_options(file)) as stream:
             while piece := stream.read(PIECE):

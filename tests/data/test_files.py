@@ -186,3 +186,9 @@ def test_no_fingerprint_of_what_may_still_change(settled: Callable[[str, int], N
     settled("abc", 1_000_000_000)
     assert files.fingerprint(["x.txt", "new.txt"]) is None
     assert files.fingerprint(["https://example.org/x.txt"]) is None
+
+
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="pipe is a pipe: write what it gives to a file"):
+        list(files.lines(str(tmp_path / "pipe")))
