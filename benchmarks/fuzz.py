@@ -36,7 +36,7 @@ SHOWN = 20
 
 
 class Outcome(NamedTuple):
-    """What came of a trial."""
+    """The outcome of a trial."""
 
     kind: str
     number: int
@@ -51,7 +51,7 @@ class Outcome(NamedTuple):
 
 
 class Server:
-    """A process that runs trials, one at a time.
+    """Run trials in a child process, one at a time.
 
     Args:
         workplace: The one folder that they can write to.
@@ -77,24 +77,24 @@ class Server:
         """Whether a trial can write to its own folder alone, rather than being asked to."""
 
     def run(self, kind: str, seed: int, number: int) -> Outcome:
-        """One trial."""
+        """Run one trial."""
         with self._answered({"kind": kind, "seed": seed, "number": number}) as (answer, folder):
             return judge(kind, number, answer, folder)
 
     def type_in(self, words: list[str]) -> str:
-        """The standard output of a command that ends well."""
+        """Run a command that must succeed, and return its standard output."""
         with self._answered({"words": words}) as (answer, _):
             if answer["status"]:
                 raise SystemExit(f"lightseq {' '.join(words)} ended with {answer['status']}:\n{answer['err']}")
             return str(answer["out"])
 
     def close(self) -> None:
-        """No more trials."""
+        """End the child process."""
         self.process.communicate()
 
     @contextmanager
     def _answered(self, order: dict[str, Any]) -> Iterator[tuple[dict[str, Any], Path]]:
-        """The answer to an order, and the folder that it was done in, which is removed."""
+        """Yield the answer to an order, and the folder that it ran in, which is removed afterwards."""
         assert self.process.stdin is not None
         folder = Path(tempfile.mkdtemp(prefix="trial-", dir=self.workplace))
         try:
@@ -113,7 +113,7 @@ class Server:
 
 
 def judge(kind: str, number: int, answer: dict[str, Any], folder: Path) -> Outcome:
-    """What a trial's answer means.
+    """Decide from a trial's answer whether it failed.
 
     Args:
         kind: Of the trial.
@@ -143,13 +143,13 @@ def judge(kind: str, number: int, answer: dict[str, Any], folder: Path) -> Outco
 
 
 def refusal(err: str) -> str:
-    """The message of a refusal, without the notes before it."""
+    """Return the message of a refusal, without the notes before it."""
     begin = max(err.rfind("\nlightseq: ") + 1, 0)
     return err[begin:].rstrip("\n") if err[begin:].startswith("lightseq: ") else err
 
 
 def left(folder: Path, before: dict[str, int]) -> list[str]:
-    """What a refused command has made, changed or removed, other than its cache."""
+    """Return what a refused command has made, changed or removed, other than its cache."""
     places = [path for name in ("here", "tmp") for path in sorted((folder / name).rglob("*"))]
     after = {str(path): path.lstat().st_mtime_ns for path in places}
     folders = {str(path) for path in places if path.is_dir() and not path.is_symlink()}
@@ -159,7 +159,7 @@ def left(folder: Path, before: dict[str, int]) -> list[str]:
 
 
 def trials(servers: Sequence[Server], kinds: Sequence[str], count: int, seconds: float, seed: int) -> Iterator[Outcome]:
-    """The outcomes of trials of each kind in turn, as they come, until the time is over."""
+    """Run trials of each kind in turn until the time is over, and yield their outcomes."""
     end = monotonic() + seconds
     free: SimpleQueue[Server] = SimpleQueue()
     for server in servers:
@@ -180,7 +180,7 @@ def trials(servers: Sequence[Server], kinds: Sequence[str], count: int, seconds:
 
 
 def table(outcomes: Sequence[Outcome], kinds: Sequence[str]) -> Iterator[str]:
-    """Lines of Markdown: a kind each."""
+    """Yield the lines of a Markdown table with one row for each kind."""
     header = ["kind", "trials", "accepted", "refused", *FAULTS, "longest message"]
     yield f"| {' | '.join(header)} |"
     yield f"|{'---|' * len(header)}"
@@ -195,7 +195,7 @@ def table(outcomes: Sequence[Outcome], kinds: Sequence[str]) -> Iterator[str]:
 
 
 def show(outcome: Outcome) -> str:
-    """A failing trial, to be found again."""
+    """Describe a failing trial."""
     end = outcome.err.strip().splitlines()[-1:] or [""]
     words = " ".join(shlex.quote(word) for word in outcome.words).encode("unicode_escape").decode("ascii")
     return f"{outcome.kind}:{outcome.number}  {outcome.fault}\n  lightseq {words:.300}\n  {end[0]!a:.300}"
@@ -229,7 +229,7 @@ def main() -> None:
 
 @contextmanager
 def started(workers: int) -> Iterator[list[Server]]:
-    """Servers in a workplace that has what is mutated."""
+    """Start servers in a folder with the inputs that are mutated."""
     with tempfile.TemporaryDirectory(prefix="lightseq-fuzz-") as folder:
         workplace = Path(folder).resolve()
         servers = [Server(workplace) for _ in range(workers)]

@@ -40,7 +40,7 @@ def write_whole(place: Path, content: str | bytes) -> None:
 
 @contextmanager
 def open_whole(place: Path) -> Iterator[BinaryIO]:
-    """A file to write to, which gets its name when all is written.
+    """Open a temporary file, and rename it to the given name when all is written.
 
     The permissions of an old file are kept, and its owner where the system allows. A symbolic link is followed: its
     target is replaced, and the link stays, because the link was made by somebody who wants the content at the target.
@@ -77,7 +77,7 @@ def open_whole(place: Path) -> Iterator[BinaryIO]:
 
 
 def check_writable(place: Path) -> None:
-    """Say at once what would keep a file from being written.
+    """Raise the error that writing a file would meet, before anything is written.
 
     Raises:
         OSError: It is a folder, may not be written, or cannot be made where it is to be.
@@ -106,7 +106,7 @@ def check_writable(place: Path) -> None:
 
 
 def open_descriptor(place: Path) -> int | None:
-    """The number of the open descriptor that a path such as ``/dev/stdout`` stands for; None of any other path."""
+    """Return the open descriptor that a path such as ``/dev/stdout`` stands for; None for any other path."""
     path = os.path.abspath(place)
     if "\0" in path:
         return None
@@ -124,7 +124,7 @@ def open_descriptor(place: Path) -> int | None:
 
 
 def append_whole(place: Path, text: str) -> None:
-    """Add a text to the end of a file, or leave the file as it was.
+    """Append text to a file, or leave the file as it was.
 
     Args:
         place: A file, which is made where it is missing, or what can be written to.
@@ -150,13 +150,13 @@ def append_whole(place: Path, text: str) -> None:
 
 
 def cannot_write(what: str | Path, error: OSError) -> UserError:
-    """The message about a file that the user has named and that cannot be written."""
+    """Return the message about a file that the user has named and that cannot be written."""
     return UserError(f"{what} cannot be written: {error.strerror or error}")
 
 
 @contextmanager
 def _descriptor_file(descriptor: int) -> Iterator[BinaryIO]:
-    """An open descriptor as a file; where it is a standard stream, after what has been printed."""
+    """Open a descriptor as a file; a standard stream is flushed before and after."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(io.UnsupportedOperation):  # a stream in memory has no descriptor
             if stream.fileno() == descriptor:
@@ -169,7 +169,7 @@ def _descriptor_file(descriptor: int) -> Iterator[BinaryIO]:
 
 
 def _copy_owner(old: Path, new: Path) -> None:
-    """Give a new file the owner of the one that it replaces, where that is allowed, and its permissions."""
+    """Give a new file the permissions of the one it replaces, and its owner if that is allowed."""
     status = os.stat(old)
     if sys.platform != "win32":
         with suppress(OSError):  # only root may give files away, and some file systems have no owners

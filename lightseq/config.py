@@ -167,7 +167,7 @@ def find_config(name: str) -> tuple[str, str]:
 
 
 def find_lasting_config(name: str) -> tuple[str, str]:
-    """As ``find_config``, for a command that starts others, which read the same configuration again.
+    """Find a configuration that is read more than once.
 
     Raises:
         UserError: As ``find_config``, or it is a pipe, which can be read once.

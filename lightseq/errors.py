@@ -45,15 +45,14 @@ LINES, CHARACTERS = 3, 390
 
 
 def escaped(message: str) -> str:
-    """A message with its control characters and lone surrogates escaped, as a name may contain them."""
+    """Escape the control characters and lone surrogates in a message, as a name may contain them."""
     return "".join(character if _is_plain(character) else _escaped(character) for character in message)
 
 
 def printable(message: str) -> str:
-    """A message that is safe to print and short enough to read.
+    """Escape a message, and cut it to a length that can be read.
 
-    It is ``escaped``. One that is still too long is cut in the middle: it begins with the place and ends with the
-    advice.
+    It is cut in the middle, since it begins with the place and ends with the advice.
 
     Args:
         message: Of any length.

@@ -26,7 +26,7 @@ class TooLargeError(UserError):
 
 
 def physical_memory() -> int | None:
-    """Bytes of memory, of the machine or within the process's limits; None where the system does not say."""
+    """Return the bytes of memory that this process may use at most; None if the system does not say."""
     if sys.platform == "win32":
         return None
     import resource
@@ -133,7 +133,7 @@ def check_texts(rows: int, length: int) -> None:
 
 
 def _size(size: float) -> str:
-    """Bytes in the unit that suits them."""
+    """Format a number of bytes with a unit."""
     for unit in ("bytes", "kB", "MB", "GB", "TB", "PB"):
         if size < 1000:
             return f"{size:.3g} {unit}"

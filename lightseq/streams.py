@@ -18,7 +18,7 @@ RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
 
 
 class Guarded(io.RawIOBase):
-    """The raw end of a standard stream. It keeps the first error.
+    """Write to a standard stream, and keep its first error.
 
     Args:
         raw: Where to write.
@@ -42,7 +42,7 @@ class Guarded(io.RawIOBase):
         return self._raw.isatty()
 
     def write(self, content: Any) -> int:
-        """Write all of it."""
+        """Write all bytes; return how many there are."""
         view = memoryview(content).cast("B")
         if self._raises and self.failure is not None:
             return len(view)
@@ -63,7 +63,7 @@ class Guarded(io.RawIOBase):
 
 @contextmanager
 def guarded(raises: bool) -> Iterator[None]:
-    """Standard output and standard error that keep their first error, within the context.
+    """Make standard output and standard error keep their first error within the context.
 
     Streams that are not those of the process (of a test, a notebook) are left alone. An error of standard error is
     never raised.
@@ -92,20 +92,20 @@ def guarded(raises: bool) -> Iterator[None]:
 
 
 def failure(stream: TextIO) -> OSError | None:
-    """The first error of a stream within ``guarded``; None of a stream that works or is not guarded."""
+    """Return the first error of a stream within ``guarded``; None if it works or is not guarded."""
     raw = _raw_of(stream)
     return raw.failure if isinstance(raw, Guarded) else None
 
 
 def output_failure() -> OSError | None:
-    """The first error of standard output, after all that was printed has been written."""
+    """Flush standard output, and return its first error."""
     with suppress(OSError):  # it is kept
         sys.stdout.flush()
     return failure(sys.stdout)
 
 
 def tell_output_failure(more: str = "") -> None:
-    """Say on standard error, once, what became of standard output; of several processes the first says it.
+    """Report an error of standard output once, on standard error, in the first process of a run.
 
     Args:
         more: What else there is to say.
@@ -119,7 +119,7 @@ def tell_output_failure(more: str = "") -> None:
 
 
 def status_of(status: int) -> int:
-    """The exit status of a command, given what became of standard output.
+    """Return the exit status of a command: 1 if its standard output could not be written.
 
     A reader that went away has what it wanted, and is no failure: a script with ``set -o pipefail`` goes on.
 
@@ -133,7 +133,7 @@ def status_of(status: int) -> int:
 
 
 def first_of_run() -> bool:
-    """Whether this is the first of the processes of a run, or the only one."""
+    """Return whether this is the first process of a run, or its only one."""
     return not any(int(os.environ.get(name) or 0) for name in RANKS)
 
 
@@ -160,7 +160,7 @@ def _fill_closed() -> None:
 
 
 def _is_own(stream: Any, descriptor: int) -> bool:
-    """Whether a stream is the process's own, with that descriptor."""
+    """Return whether a stream is the process's own, with that descriptor."""
     try:
         return isinstance(stream, io.TextIOWrapper) and stream.fileno() == descriptor
     except (OSError, ValueError):  # in memory, or closed
@@ -168,7 +168,7 @@ def _is_own(stream: Any, descriptor: int) -> bool:
 
 
 def _guard(stream: io.TextIOWrapper | None, descriptor: int, raises: bool) -> io.TextIOWrapper:
-    """A stream like another one, which keeps its first error."""
+    """Return a stream like the given one that keeps its first error."""
     if stream is None:
         raw: Any = io.FileIO(descriptor, "w", closefd=False)
         return io.TextIOWrapper(io.BufferedWriter(Guarded(raw, raises)), "utf-8", "replace", line_buffering=True)
@@ -192,7 +192,7 @@ def _raw_of(stream: Any) -> Any:
 
 
 def _discard(descriptor: int) -> None:
-    """Let what is written to a descriptor from now on go nowhere."""
+    """Send what is written to a descriptor to the null device from now on."""
     opened = os.open(os.devnull, os.O_WRONLY)
     os.dup2(opened, descriptor)
     os.close(opened)

@@ -112,7 +112,7 @@ def unwritable(run: Run, harm: str, environment: Mapping[str, str] = MappingProx
 
 
 def full_at_the_beginning(run: Run, environment: Mapping[str, str]) -> None:
-    """The disk is full before a run begins: one message, nothing left behind, and a fresh start when there is room.
+    """Check a disk that is full before a run begins: one message, nothing left behind, a fresh start with room.
 
     Args:
         run: One that has not begun.
@@ -134,7 +134,7 @@ def full_at_the_beginning(run: Run, environment: Mapping[str, str]) -> None:
 
 
 def full_to_the_end(run: Run, environment: Mapping[str, str]) -> None:
-    """The disk gets full and stays so: training goes on to its end, the status says that the last checkpoint is lost,
+    """Check a disk that stays full: training goes on to its end, the exit status says that the last checkpoint is lost,
     nothing is half written, and the run goes on from an older checkpoint when there is room.
 
     Args:
@@ -158,8 +158,7 @@ def full_to_the_end(run: Run, environment: Mapping[str, str]) -> None:
 
 
 def full_log(run: Run, environment: Mapping[str, str]) -> None:
-    """The disk that the terminal's log is on gets full and stays so: the run ends as one that nothing befell, but for
-    the exit status.
+    """Check a disk of the terminal's log that stays full: the run ends like an undisturbed one, with exit status 1.
 
     Args:
         run: One that has not begun.
@@ -175,7 +174,7 @@ def full_log(run: Run, environment: Mapping[str, str]) -> None:
 
 
 def reader_gone(run: Run) -> None:
-    """Whoever reads the terminal's output goes away: the run ends as one that nothing befell."""
+    """Check a reader of the output that goes away: the run ends like an undisturbed one."""
     pipe = run.folder / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)

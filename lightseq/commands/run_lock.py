@@ -29,7 +29,7 @@ HOLDER = re.compile(rb"(\d{1,10}) ([A-Za-z0-9._-]{1,64})\n")
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Hold a run folder for this process. The lock ends with the process, however that ends.
+    """Lock a run folder for this process. The lock ends with the process, also when it is killed.
 
     Args:
         folder: An existing run folder.
@@ -69,7 +69,7 @@ def _acquire(folder: Path) -> int:
 
 
 def refusal(folder: Path) -> UserError | None:
-    """The message about a run folder that another process holds; None where none does.
+    """Return the message about a run folder that another process has locked; None where none has.
 
     Args:
         folder: A run folder, which this process does not hold.
@@ -96,7 +96,7 @@ _ours = set[int]()
 
 
 def _leave_to_parent() -> None:
-    """Close the lock files in a forked child: else it would keep the lock of a parent that has been killed."""
+    """Close the lock files in a forked child, which would keep the lock of a parent that has been killed."""
     for handle in _ours:
         os.close(handle)
     _ours.clear()
@@ -107,7 +107,7 @@ if sys.platform != "win32":
 
 
 def _open(path: Path, flags: int) -> int:
-    """Open a lock file, and nothing that a link or a pipe in its place leads to: what is in it is overwritten.
+    """Open a lock file, whose content is overwritten; a link or a pipe in its place is refused.
 
     Raises:
         UserError: It is no regular file, or a hard link to one.
@@ -127,7 +127,7 @@ def _open(path: Path, flags: int) -> int:
 
 
 def _lock(handle: int, folder: Path) -> None:
-    """Take the lock, where the file system has locks.
+    """Take the lock if the file system has locks.
 
     Raises:
         UserError: Another process has it.
