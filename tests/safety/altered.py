@@ -152,7 +152,7 @@ def altered(dice: Random, count: int) -> Iterator[tuple[str, Callable[[Path], No
         yield text, lambda run, text=text: configure(run, text)  # type: ignore[misc]
     for name in ("samples.jsonl", "samples.md", "checkpoints", "config.yaml", "results.json"):
         yield f"link {name}", lambda run, name=name: link(run / name)  # type: ignore[misc]
-    for path, value in itertools.islice(itertools.product(settings, ODD), 0, None, 7):
+    for path, value in itertools.islice(itertools.product(settings, ODD), 0, None, 11):
         yield f"{path} {type(value).__name__}", with_content(replaced(honest, path, value))
     for _ in range(count):
         path, value = dice.choice(everywhere), dice.choice(ODD)

@@ -61,7 +61,7 @@ def test_hundreds_of_altered_gifts_touch_nothing_else(run: Run, tiny: str, own_f
     script = Path(__file__).with_name("altered.py")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, script, "60"], env=environment, capture_output=True, text=True, timeout=1200, check=False
+        [sys.executable, script, "30"], env=environment, capture_output=True, text=True, timeout=1200, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
     report = json.loads(done.stdout)
