@@ -13,7 +13,7 @@ from ..data import SequenceData
 from ..system import SequenceSystem
 from .agreement import gathered
 from .loop_progress import settle
-from .restored_state import check_optimizer, check_run_record, restorable_states
+from .restored_state import check_loops, check_optimizer, check_run_record, check_schedules, restorable_states
 
 KEY = "lightseq"
 """Of a checkpoint: what this callback adds to Lightning's own."""
@@ -43,6 +43,7 @@ class ExactResume(Callback):
         self._bounds: tuple[int | None, int] | None = None
         self._options: list[dict[str, Any]] = []
         self._optimizers: object = None
+        self._schedules: object = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self._validated, self._due, self._stored, self._ranks, self._bounds = -1, False, None, None, None
@@ -77,6 +78,8 @@ class ExactResume(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         self._optimizers = checkpoint.get("optimizer_states")
+        self._schedules = checkpoint.get("lr_schedulers")
+        check_loops(checkpoint.get("loops", {}), trainer)
         checkpoint["callbacks"] = restorable_states(trainer, checkpoint.get("callbacks", {}))
         self._stored = check_run_record(checkpoint, KEY, "the checkpoint") or None  # Lightning alone has none
         if self._stored is not None:
@@ -87,7 +90,9 @@ class ExactResume(Callback):
         it. The optimiser is fresh here, and has the options of the settings."""
         if self._optimizers is not None and not (isinstance(pl_module, SequenceSystem) and pl_module.sharding):
             check_optimizer(trainer.optimizers, self._optimizers)
-        self._optimizers = None
+        if self._schedules is not None:
+            check_schedules(trainer, self._schedules)
+        self._optimizers = self._schedules = None
         own = ("params", "fused")  # what a checkpoint's moments are kept for stays
         self._options = [{k: v for k, v in g.items() if k not in own} for g in trainer.optimizers[0].param_groups]
         if self._stored and self._stored["ending"] and self.same_run:

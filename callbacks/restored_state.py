@@ -151,6 +151,44 @@ def matches(value: Any, template: Any) -> bool:
     return _is_number(value) if _is_number(template) else isinstance(value, type(template))
 
 
+def check_loops(loops: object, trainer: pl.Trainer) -> None:
+    """Check the counters by which the loops go on.
+
+    Args:
+        loops: Of a checkpoint.
+        trainer: Of the fit.
+
+    Raises:
+        UserError: Something else than a number where one is needed.
+    """
+    if not isinstance(loops, dict) or not _fits(loops.get("fit_loop", {}), trainer.fit_loop.state_dict()):
+        raise UserError("the loops in the checkpoint do not say as numbers how far the training has come")
+
+
+def check_schedules(trainer: pl.Trainer, states: object) -> None:
+    """Check the stored states of the learning rate's schedules.
+
+    Args:
+        trainer: With its schedules set up.
+        states: Of a checkpoint, one for each.
+
+    Raises:
+        UserError: Something else than a number where one is needed, or another count of them.
+    """
+    if not _fits(states, [config.scheduler.state_dict() for config in trainer.lr_scheduler_configs]):
+        raise UserError("the learning rate's schedule in the checkpoint does not fit the optimizer")
+
+
+def _fits(value: Any, template: Any) -> bool:
+    """Return whether a value has a number wherever a template has one, as far as both have the same names."""
+    if isinstance(template, dict):
+        common = template.keys() & value.keys() if isinstance(value, dict) else ()
+        return isinstance(value, dict) and all(_fits(value[name], template[name]) for name in common)
+    if isinstance(template, list):
+        return isinstance(value, list) and len(value) == len(template) and all(map(_fits, value, template))
+    return _is_number(value) if _is_number(template) else True
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 

@@ -2,16 +2,20 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
-from ..atomic import append_whole, write_whole
+from ..atomic import append_whole
 from .safety import safely
 from .showing import Showing
 
 RECORD, PAGE = "samples.jsonl", "samples.md"
 
-HEADING = re.compile(r"^## Update ([\d,]+)$", re.MULTILINE)
+HEADING = re.compile(rb"## Update ([\d,]+)$")
 """Of a showing on the page."""
+
+LONGEST = 1 << 24
+"""Bytes of a line; with more it is none of ours."""
 
 
 def write(folder: Path, showing: Showing) -> None:
@@ -28,17 +32,31 @@ def write(folder: Path, showing: Showing) -> None:
 
 def keep(folder: Path, update: int) -> None:
     """Drop what was shown after an update: a run goes on from there, and will show it again."""
-    record, page = folder / RECORD, folder / PAGE
+
+    def is_later(line: bytes) -> bool:
+        return not line.endswith(b"\n") or json.loads(line)["step"] > update  # a killed run may leave half of one
+
+    def begins_later(line: bytes) -> bool:
+        heading = HEADING.match(line)
+        return heading is not None and int(heading[1].replace(b",", b"")) > update
+
     with safely(RECORD):
-        if record.is_file():
-            lines = record.read_text(encoding="utf-8").splitlines(keepends=True)
-            whole = [line for line in lines if line.endswith("\n")]  # a run that is killed may leave half of one
-            write_whole(record, "".join(line for line in whole if json.loads(line)["step"] <= update))
+        _cut(folder / RECORD, is_later)
     with safely(PAGE):
-        if page.is_file():
-            text = page.read_text(encoding="utf-8")
-            later = (match for match in HEADING.finditer(text) if int(match[1].replace(",", "")) > update)
-            write_whole(page, text[: first.start()] if (first := next(later, None)) else text)
+        _cut(folder / PAGE, begins_later)
+
+
+def _cut(path: Path, is_later: Callable[[bytes], bool]) -> None:
+    """Cut a file off before the first line that is later; what is shown stands in the order of its updates."""
+    if not path.is_file():
+        return
+    with path.open("r+b") as file:
+        begin = 0
+        while line := file.readline(LONGEST):
+            if len(line) == LONGEST or is_later(line):
+                file.truncate(begin)
+                return
+            begin += len(line)
 
 
 def _append(path: Path, text: str) -> None:

@@ -65,9 +65,11 @@ def find_checkpoint(place: str | Path, last: bool = False) -> Path:
         return path
     if not os.path.isdir(path):
         raise UserError(f"no checkpoint or run folder at {str(place)!r}")
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise UserError(f"{str(place)!r} may not be read")
     found = _checkpoints(path)
     if not found:
-        if (path / "config.yaml").is_file():
+        if os.path.isfile(path / "config.yaml"):
             raise UserError(f"no checkpoint in {str(place)!r}: the run ended before its first one")
         runs = sorted((run for pattern in BELOW for run in path.glob(pattern)), key=lambda run: run.stat().st_mtime)
         hint = f"did you mean {runs[-1].parent}?" if runs else "a run folder looks like runs/dinos/version_0"
@@ -78,7 +80,7 @@ def find_checkpoint(place: str | Path, last: bool = False) -> Path:
 def _checkpoints(folder: Path) -> list[Path]:
     """Return the checkpoints in a run folder; what a link brings in from outside is not one of its files."""
     for pattern in ("checkpoints/*.ckpt", "*.ckpt"):
-        found = [path for path in folder.glob(pattern) if path.is_file() and is_within(path, folder)]
+        found = [path for path in folder.glob(pattern) if os.path.isfile(path) and is_within(path, folder)]
         if found:
             return found
     return []

@@ -21,6 +21,14 @@ row is stored once."""
 
 MAX_DEPTH = 32
 
+MAX_ITEMS = 1_000_000
+"""Values in the arguments of a plugin, a vocabulary of words among them."""
+
+MAX_ARGUMENT_DEPTH = 5
+
+MAX_CHARACTERS = 1 << 26
+"""Characters of all tokens of a vocabulary together."""
+
 MAX_SHOWN = 60
 """Characters of a value that a message shows."""
 
@@ -43,8 +51,11 @@ def check_contents(content: Mapping[str, Any], path: Path) -> None:
     if counts is not None and not (_is_list(counts, _is_count) and len(counts) == len(settings["vocabulary"])):
         raise UserError(f"{path}: token_counts must be a count for each token, not {_shown(counts)}")
     data = content.get("datamodule_hyper_parameters", {})
-    if not isinstance(data, dict) or not isinstance(data.get("dataset_args"), dict | None):
+    if not _is_arguments(data) or data is None or not isinstance(data.get("dataset_args"), dict | None):
         raise UserError(f"{path}: datamodule_hyper_parameters must be the settings of a dataset, not {_shown(data)}")
+    for name in ("epoch", "global_step"):
+        if not _is_count(content.get(name, 0)):
+            raise UserError(f"{path}: {name} must be a whole number, not {_shown(content[name])}")
     weights = content["state_dict"]
     if not isinstance(weights, dict) or not all(isinstance(name, str) for name in weights):
         raise UserError(f"{path}: state_dict must be tensors by name, not {_shown(weights)}")
@@ -123,22 +134,36 @@ def _is_list(value: Any, is_item: Any = lambda item: isinstance(item, str)) -> b
     return isinstance(value, list) and bool(value) and all(map(is_item, value))
 
 
+def _is_vocabulary(value: Any) -> bool:
+    return _is_list(value) and sum(map(len, value)) <= MAX_CHARACTERS
+
+
 def _is_arguments(value: Any) -> bool:
-    """Return whether a value is what a configuration can hold as the arguments of a plugin."""
-    return value is None or (isinstance(value, dict) and _is_plain(value))
+    """Return whether a value is what a configuration can hold as the arguments of a plugin.
 
-
-def _is_plain(value: Any, depth: int = 0) -> bool:
-    if isinstance(value, dict):
-        return depth < 4 and all(isinstance(k, str) and _is_plain(v, depth + 1) for k, v in value.items())
-    if isinstance(value, list | tuple):
-        return depth < 4 and all(_is_plain(item, depth + 1) for item in value)
-    return value is None or isinstance(value, str | int | float | bool)
+    A list that stands in several places counts in each: written out, it would be as long.
+    """
+    if not isinstance(value, dict | None):
+        return False
+    queue = [(value, 0)]
+    left = MAX_ITEMS
+    while queue and left:
+        inner, depth = queue.pop()
+        left -= 1
+        if isinstance(inner, dict | list | tuple):
+            if depth == MAX_ARGUMENT_DEPTH or len(inner) > left:
+                return False
+            if isinstance(inner, dict) and not all(isinstance(key, str) for key in inner):
+                return False
+            queue += [(part, depth + 1) for part in (inner.values() if isinstance(inner, dict) else inner)]
+        elif not (inner is None or isinstance(inner, str | int | float | bool)):
+            return False
+    return not queue
 
 
 SETTINGS: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
-    ("vocabulary", "a list of tokens", _is_list),
-    ("labels", "a list of labels or None", lambda value: value is None or _is_list(value)),
+    ("vocabulary", "a list of tokens", _is_vocabulary),
+    ("labels", "a list of labels or None", lambda value: value is None or _is_vocabulary(value)),
     ("backbone", "the name of a backbone", lambda value: isinstance(value, str)),
     ("backbone_args", "arguments by name or None", _is_arguments),
     ("embedding_size", "a whole number above 0 or None", lambda value: value is None or _is_size(value)),

@@ -7,6 +7,7 @@ file itself; torch alone loads a flipped bit without a word.
 import errno
 import io
 import os
+import pickletools
 import struct
 import time
 import zipfile
@@ -26,8 +27,25 @@ NO_COMMENT = b"\0\0"
 """The length of no comment, which ends an archive of torch's."""
 
 BEGIN, END = b"PK\x03\x04", b"PK\x05\x06"
+END_64 = b"PK\x06\x06"
+NOT_SAID = 0xFFFFFFFF
 END_LENGTH = 22
 """What opens an archive, and the record that ends it, without the comment."""
+
+MAX_PICKLE = 1 << 23
+"""Bytes of all that is no tensor: settings, the vocabulary, states."""
+
+CALLED = {
+    "collections OrderedDict",
+    "torch._utils _rebuild_tensor_v2",
+    "torch._utils _rebuild_parameter",
+    "torch Size",
+    "_codecs encode",
+}
+"""What a pickle of plain values and tensors calls, beside the classes of storages."""
+
+REFUSED = {"STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4", "BYTEARRAY8", "NEXT_BUFFER"}
+"""Other ways to make an object, of which torch writes none."""
 
 FOREIGN = "has not the format of a checkpoint"
 
@@ -77,6 +95,8 @@ def load_file(path: Path, map_location: Any = "cpu", lazily: bool = False) -> di
     """
     if wrong := damage(path):
         raise UserError(f"{path} is no checkpoint, or is damaged: it {wrong}")
+    if wrong := _foreign_calls(path):
+        raise UserError(f"{path} is no checkpoint of lightseq's: it {wrong}")
     try:
         content = torch.load(path, map_location=map_location, weights_only=True, mmap=lazily)
     except Exception as error:  # torch raises half a dozen kinds for what it does not know or does not trust
@@ -162,15 +182,63 @@ def _examine_hash(file: BinaryIO, size: int, end: bytes) -> str | None:
 
 
 def _examine_sizes(file: BinaryIO, size: int) -> str | None:
-    """Return what is wrong with the sizes of an archive's members: torch compresses none, and none may grow."""
+    """Return what is wrong with the structure of an archive: torch compresses no member."""
     try:
         with zipfile.ZipFile(file) as archive:
             members = archive.infolist()
+            pickles = [member for member in members if member.filename.endswith("data.pkl")]
+            if len(pickles) != 1 or not _ends_right(file, size, archive.start_dir):
+                return FOREIGN
+            if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+                return "holds compressed data, which no checkpoint of lightseq's does"
+            if sum(member.file_size for member in members) > size:
+                return "holds data that overlap"
+            return None
     except Exception:  # zipfile raises half a dozen kinds for an archive that is not one
         return FOREIGN
-    compressed = any(member.compress_type != zipfile.ZIP_STORED for member in members)
-    larger = sum(member.file_size for member in members) > size
-    return "holds compressed data, which no checkpoint of lightseq's does" if compressed or larger else None
+
+
+def _ends_right(file: BinaryIO, size: int, start: int) -> bool:
+    """Return whether an archive's list of contents is where its end says, so that all readers find the same one.
+
+    Args:
+        file: The archive.
+        size: Its length in bytes.
+        start: Where Python's reader has found the list.
+    """
+    file.seek(start)
+    tail = file.read(size - start)
+    ends = [tail.find(END)]
+    said = [struct.unpack("<LL", tail[ends[0] + 12 : ends[0] + 20])]
+    if END_64 in tail:  # of an archive of more than 4 GB; the other record may say nothing then
+        ends.insert(0, tail.find(END_64))
+        said.insert(0, struct.unpack("<QQ", tail[ends[0] + 40 : ends[0] + 56]))
+        said = said[:1] if said[1] == (NOT_SAID, NOT_SAID) else said
+    alone = tail.count(END) == 1 and tail.count(END_64) <= 1
+    return alone and all(pair == (ends[0], start) for pair in said)
+
+
+def _foreign_calls(path: Path) -> str | None:
+    """Return what else than plain values and tensors the pickle in an archive would make.
+
+    torch's own reader allows calls that reserve memory of any size.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            content = next(archive.read(name) for name in archive.namelist() if name.endswith("data.pkl"))
+    except (OSError, zipfile.BadZipFile) as error:
+        return f"cannot be read ({error})"
+    if len(content) > MAX_PICKLE:
+        return f"has more than {MAX_PICKLE >> 20} MiB beside its tensors"
+    for operation, argument, _ in pickletools.genops(content):
+        if operation.name == "GLOBAL":
+            module, _, name = str(argument).partition(" ")
+            storage = module == "torch" and name.endswith("Storage")
+            if not storage and argument not in CALLED:
+                return f"holds what torch does not trust, {module}.{name}"[:200]
+        elif operation.name in REFUSED:
+            return f"holds what torch does not trust, a pickle with {operation.name}"
+    return None
 
 
 def _examine_members(file: BinaryIO) -> str | None:

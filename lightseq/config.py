@@ -40,8 +40,8 @@ YAML = "tag:yaml.org,2002:"
 TYPED_SCALARS = {f"{YAML}{kind}" for kind in ("int", "float", "bool", "timestamp")}
 KNOWN_TAGS = {*TYPED_SCALARS, *(f"{YAML}{kind}" for kind in ("str", "null", "seq", "map", "merge", "value"))}
 
-LONGEST = 1 << 26
-"""Bytes of a file: with more it is no configuration, nor is a device that never ends."""
+LONGEST = 1 << 19
+"""Bytes of a file: with more it is no configuration, nor is a device that never ends. As many take some 15 seconds."""
 
 DEEPEST = 50
 """Levels of lists and mappings within each other."""
@@ -187,7 +187,7 @@ def read_file(path: str | Path) -> str:
         with open(path, "rb") as file:
             content = file.read(LONGEST + 1)
         if len(content) > LONGEST:
-            raise UserError(f"{path} has more than {LONGEST >> 20} MiB: this is no configuration")
+            raise UserError(f"{path} has more than {LONGEST >> 10} KiB: this is no configuration")
         return content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
@@ -200,21 +200,26 @@ def read_file(path: str | Path) -> str:
 def newest_config(folder: Path) -> Path | None:
     """The configuration that a run was last begun or gone on with; None where none lies in its folder."""
     paths = (folder / "config.yaml", *folder.glob("config.resume-*.yaml"))
-    files = [path for path in paths if path.is_file() and is_within(path, folder)]
+    files = [path for path in paths if os.path.isfile(path) and is_within(path, folder)]
     return max(files, key=lambda path: path.stat().st_mtime_ns, default=None)
 
 
 def is_within(path: Path, folder: Path) -> bool:
     """Return whether a path lies in a folder once all links are followed: a run's files are in its own folder."""
-    return path.resolve().is_relative_to(folder.resolve())
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
-def read_settings(text: str, source: str) -> Settings:
+def read_settings(text: str, source: str, dotted: bool = False) -> Settings:
     """Parse YAML and note the line of every key. The arguments of a plugin stay the text that was written, for its own
     annotations to read: a path called ``2024`` is no number.
 
+    Args:
+        text: YAML.
+        source: What to call it in messages.
+        dotted: Whether a key may stand for nested ones, ``a.b: v``. Checks look at nested keys only.
+
     Raises:
-        UserError: Broken YAML, a key said twice, or no mapping at the top; with the file and line.
+        UserError: Broken YAML, a key said twice or with a dot, or no mapping at the top; with the file and line.
     """
     try:
         loader = Loader(text)
@@ -223,6 +228,8 @@ def read_settings(text: str, source: str) -> Settings:
             return Settings({}, {})
         if not isinstance(node, yaml.MappingNode):
             raise UserError(f"{source}, line 1: a configuration is a mapping of keys to values")
+        if not dotted:
+            _check_dots(node, source)
         places = dict(_places(node, "", source))
         values = loader.construct_document(node)
         return Settings({key: value for key, value in values.items() if value is not None}, places)
@@ -233,6 +240,25 @@ def read_settings(text: str, source: str) -> Settings:
     except yaml.reader.ReaderError as error:
         line = f", line {text.count(chr(10), 0, error.position) + 1}"
         raise UserError(f"{source}{line}: broken YAML: character U+{error.character:04X} is not allowed") from None
+
+
+def _check_dots(node: yaml.Node, source: str) -> None:
+    """Refuse a key with a dot, which would be taken for nested keys after all checks.
+
+    Raises:
+        UserError: There is one, other than among the arguments of a class.
+    """
+    inner = node.value if isinstance(node, yaml.SequenceNode) else []
+    for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
+        if re.match(r"[A-Za-z_]\w*\.", key.value):
+            first, _, rest = key.value.partition(".")
+            raise UserError(
+                f"{source}, line {key.start_mark.line + 1}: {key.value[:60]}: write {rest[:60]} below {first[:60]}: in "
+                "place of the dot"
+            )
+        inner.append(value)
+    for value in inner:
+        _check_dots(value, source)
 
 
 def _places(node: yaml.MappingNode, prefix: str, source: str) -> Iterator[tuple[str, str]]:

@@ -213,5 +213,13 @@ def test_a_value_that_is_plain_text_is_let_through(value: str) -> None:
 
 def test_a_file_without_end_is_no_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "LONGEST", 1 << 20)
-    with pytest.raises(UserError, match="/dev/zero has more than 1 MiB: this is no configuration"):
+    with pytest.raises(UserError, match="/dev/zero has more than 1024 KiB: this is no configuration"):
         config.read_file("/dev/zero")
+
+
+@pytest.mark.parametrize(
+    "text", ["trainer.max_steps: 3", "trainer: {logger.class_path: x}", "trainer: {callbacks: [{a.b: 1}]}"]
+)
+def test_a_key_with_a_dot_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match=r"my\.yaml, line 1: [\w.]+: write \w+ below \w+: in place of the dot"):
+        config.read_settings(text, "my.yaml")

@@ -71,7 +71,7 @@ def read_command_line(words: Sequence[str], verb: str) -> CommandLine:
                 continue
             own = config.nested(key, value)
             if key == plugin:
-                own = config.nested(key, config.read_settings(f"{key}: {value}", HERE).values.get(key))
+                own = config.nested(key, config.read_settings(f"{key}: {value}", HERE, dotted=True).values.get(key))
             flags, _ = config.overlay(flags, Settings(own, {key: HERE}))
             left += [] if plugin else [f"{flag}={value}"]
         else:
@@ -99,11 +99,13 @@ def import_named_modules(words: Sequence[str]) -> None:
     Args:
         words: The command line after the command.
     """
-    texts = list(words)
+    texts = []
     for word, following in zip(words, [*words, ""][1:], strict=False):
         flag, equals, value = word.partition("=")
         name = value if equals else following
-        if flag in ("--config", "-c") and os.path.isfile(name):  # a pipe can be read once
+        if flag.startswith("--trainer."):  # other settings, and the names of runs, name no class
+            texts.append(name)
+        elif flag in ("--config", "-c") and os.path.isfile(name):  # a pipe can be read once
             texts.append(config.read_file(name))
     for name in {match[1] for text in texts for match in CLASS_NAME.finditer(text)}:
         here = os.path.isdir(name) or os.path.isfile(f"{name}.py")

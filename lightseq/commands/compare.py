@@ -11,6 +11,9 @@ from ..errors import UserError
 from . import Parser
 from .places import nearest_run
 
+END = 1 << 22
+"""Bytes of a run's samples that are looked at."""
+
 RECORDS = ("config.yaml", "results.json", "samples.jsonl")
 """What a run leaves in its folder for others to read; a folder with none of it is none."""
 
@@ -71,16 +74,27 @@ def read_run(place: str) -> Run:
         file = folder / name
         if name == "config.yaml":
             file = config.newest_config(folder) or file  # of a run that went on, what it went on with
-        if file.exists() and not (file.is_file() and config.is_within(file, folder)):  # a pipe may never end
+        if not os.path.lexists(file):
+            read.notes.append(f"{place} has no {name}")
+            continue
+        if not (os.path.isfile(file) and config.is_within(file, folder)):  # a pipe may never end
             read.notes.append(f"{file} is no file of the run's folder")
             continue
         try:
-            read = reader(read, file.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            read.notes.append(f"{place} has no {name}")
+            read = reader(read, _read_end(file) if name == "samples.jsonl" else config.read_file(file))
         except (OSError, ValueError, RecursionError) as error:  # a UserError is a ValueError
             read.notes.append(f"{file} cannot be read: {error}")
     return read
+
+
+def _read_end(file: Path) -> str:
+    """Return the last lines of a file, as many as are whole in its last ``END`` bytes: the last samples are there."""
+    with file.open("rb") as opened:
+        size = opened.seek(0, os.SEEK_END)
+        opened.seek(max(0, size - END))
+        if size > END:
+            opened.readline()
+        return opened.read(END).decode("utf-8")
 
 
 def _read_settings(read: Run, text: str) -> Run:

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import string
 from collections.abc import Mapping
 from typing import Any, NoReturn, get_args
 
@@ -35,8 +36,16 @@ LEAST = {
 }
 """What Lightning's Trainer takes without a look."""
 
-MOST = {"seed_everything": 2**32 - 1, "data.batch_size": 2**31 - 1, "data.window": 2**31 - 1}
-"""What numpy and torch take."""
+MOST = {
+    "seed_everything": 2**32 - 1,
+    "data.batch_size": 2**31 - 1,
+    "data.window": 2**31 - 1,
+    "trainer.accumulate_grad_batches": 1_000_000,
+}
+"""What numpy and torch take, and parts of a batch that are planned one by one."""
+
+WIDEST = 99
+"""Characters of a metric in the name of a checkpoint."""
 
 PROCESS = 100_000_000
 """Bytes of a process that trains, at the least."""
@@ -181,7 +190,27 @@ def check_settings(settings: Mapping[str, Any], places: Mapping[str, str]) -> No
     monitor = settings["checkpoint"]["monitor"]
     if monitor is not None and not LOWER_IS_BETTER.search(monitor) and "checkpoint.mode" not in places:
         raise UserError(f"checkpoint.monitor {monitor!r} needs checkpoint.mode beside it: is max better, or min?")
+    _check_filename(settings["checkpoint"]["filename"])
+    for unit in ("epochs", "steps"):
+        least, most = trainer[f"min_{unit}"], trainer[f"max_{unit}"]
+        if least is not None and most is not None and 0 <= most < least:
+            raise UserError(f"trainer.min_{unit} {least} is more than trainer.max_{unit} {most}")
     if settings["checkpoint"]["save_last"]:
         raise UserError("checkpoint.save_last: last.ckpt is written anyway; last.every_n_steps says how often")
     if settings.get("early_stopping") and trainer["limit_val_batches"] == 0:
         raise UserError("early_stopping needs validations, and trainer.limit_val_batches is 0")
+
+
+def _check_filename(filename: str | None) -> None:
+    """Refuse a name of checkpoints that cannot be filled in, or only with very many characters.
+
+    Raises:
+        UserError: A brace that is not closed, or a wide field.
+    """
+    try:
+        fields = list(string.Formatter().parse(filename or ""))
+    except ValueError as error:
+        raise UserError(f"checkpoint.filename {filename!r:.200}: {error}") from error
+    for _, name, layout, _ in fields:
+        if any(int(number) > WIDEST for number in re.findall(r"\d{1,9}", layout or "")):
+            raise UserError(f"checkpoint.filename: the field {name!r:.60} is more than {WIDEST} characters wide")

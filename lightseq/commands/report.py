@@ -28,8 +28,13 @@ def note(text: str) -> None:
         print(printable(f"lightseq: {text}"), file=sys.stderr)
 
 
+def missing_checkpoint(path: Path) -> UserError:
+    """Return the message at the end of a run that has no checkpoint, and met no error of the disk."""
+    return UserError(f"{str(path)[-200:]} is not there: it was removed, or never written", status=1)
+
+
 def lost_checkpoint(paths: Sequence[Path]) -> UserError:
-    """The message at the end of a run whose checkpoints are not on the disk."""
+    """Return the message at the end of a run whose checkpoints could not be written."""
     more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
     return UserError(
         f"{str(paths[0])[-200:]}{more} is not on the disk, and lost: make room there, or choose another place with "

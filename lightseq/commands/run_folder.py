@@ -88,8 +88,9 @@ def check_room(folder: Path) -> None:
         OSError: The file cannot be written.
     """
     probe = folder / ".room"
+    probe.unlink(missing_ok=True)
     try:
-        with probe.open("wb") as file:
+        with probe.open("xb") as file:
             file.write(bytes(ROOM))
             file.flush()
             os.fsync(file.fileno())
@@ -160,7 +161,10 @@ def check_unfinished(content: Mapping[str, Any], max_epochs: int | None, max_ste
     """
     if "optimizer_states" not in content:
         raise UserError(f"{path} holds the weights alone: a fit can go on from a whole checkpoint only")
-    epochs = content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+    try:
+        epochs = int(content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
+    except (KeyError, TypeError, ValueError):
+        raise UserError(f"{path} does not say how many epochs it has behind it") from None
     if max_epochs is not None and 0 <= max_epochs <= epochs:
         raise UserError(f"{path} has {epochs} epochs behind it: to go on, raise --trainer.max_epochs above that")
     if 0 <= max_steps <= content["global_step"]:

@@ -6,6 +6,7 @@ asks for ``--trust``. A checkpoint without a run folder names its data, and noth
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,9 @@ ORDINARY: tuple[Any, ...] = (None, True, False, "auto", 1, "1", "cpu", "gpu", "c
 
 FOLDERS = ("trainer.default_root_dir", "checkpoint.dirpath")
 """Settings that name a folder to write to."""
+
+FIELD = re.compile(r"\{[\w/]+(?::0?\d{0,2}(?:\.\d{1,2})?[a-z]?)?\}")
+"""A metric in the name of a checkpoint, ``{val/loss:.4f}``."""
 
 MAX_LISTED = 3
 
@@ -125,9 +129,9 @@ def _to_trust(settings: Settings, flags: Settings) -> Iterator[str]:
         value = config.get(values, key)
         if value is not None and (key in FOLDERS or value not in ORDINARY):
             yield f"{key} {_named(value)}"
-    filename = config.get(values, "checkpoint.filename")
-    if filename is not None and ("/" in str(filename) or "\\" in str(filename)) and "{val/" not in str(filename):
-        yield f"checkpoint.filename {_named(filename)}"
+    filename = FIELD.sub("", str(config.get(values, "checkpoint.filename")))
+    if re.search(r"[/\\{}]", filename):
+        yield f"checkpoint.filename {_named(config.get(values, 'checkpoint.filename'))}"
     for group, inner in values.items():
         if group != "trainer" and (name := _class_in(inner)):
             yield f"{group} {name}"

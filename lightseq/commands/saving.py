@@ -65,8 +65,8 @@ def save(samples: Sequence[Sample], folder: Path, data: SequenceData | None) -> 
         UserError: The folder is not empty any more, or the disk refuses.
     """
     check_free(folder)  # again: samples take their time, and another's files must not be cleared away
-    there = folder.exists()
     try:
+        there = folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
         try:
             said = _write_all(samples, folder, data)

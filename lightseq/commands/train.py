@@ -50,7 +50,7 @@ from .parser import (
     check_settings,
 )
 from .predictions import print_predictions
-from .report import describe, lost_checkpoint, note, print_results, print_values
+from .report import describe, lost_checkpoint, missing_checkpoint, note, print_results, print_values
 from .resume import check_unchanged
 from .run_folder import (
     RunConfig,
@@ -276,14 +276,15 @@ class SequenceCLI(LightningCLI):
         if self.begun:
             drop_unused(*self.begun)
 
-    def _unsaved(self) -> list[Path]:
-        """Checkpoints that should be on the disk at the end of a run, and are not."""
+    def _unsaved(self) -> UserError | None:
+        """Return the message about checkpoints that should be on the disk at the end of a run, and are not."""
         trainer, last = self.trainer, self.callback("last").path
-        lost = self.files.retry()
+        if lost := self.files.retry():
+            return lost_checkpoint(lost)
         chosen = self._get(self.config_init, "trainer")["enable_checkpointing"] is False or trainer.fast_dev_run  # type: ignore[attr-defined]
-        if lost or chosen or not self.results.started or not trainer.is_global_zero:
-            return lost
-        return [] if any(last.parent.glob("*.ckpt")) else [last]
+        if chosen or not self.results.started or not trainer.is_global_zero:
+            return None
+        return None if any(last.parent.glob("*.ckpt")) else missing_checkpoint(last)
 
     def _say_how_it_goes_on(self, stop: Stopped) -> None:
         if self.trainer.is_global_zero:
@@ -307,7 +308,7 @@ class SequenceCLI(LightningCLI):
         if unsaved:
             if self.begun:
                 (self.begun[0] / ENDED).unlink(missing_ok=True)  # it can go on from an older checkpoint
-            raise lost_checkpoint(unsaved)
+            raise unsaved
 
     def validate(self, **kwargs: Any) -> None:
         """Lightning's own table cuts numbers off and shows a column a data loader."""

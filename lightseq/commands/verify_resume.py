@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..atomic import check_writable
 from ..config import find_lasting_config, read_settings
 from ..errors import Stopped, UserError
 from . import Parser
@@ -181,6 +182,7 @@ def _folder(keep: str | None) -> Iterator[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         taken = any(folder.iterdir())
+        check_writable(folder / "whole.out")
     except OSError as error:
         raise UserError(f"--keep {keep}: {error.strerror}") from error
     if taken:

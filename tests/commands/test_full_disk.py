@@ -104,8 +104,7 @@ def test_a_run_without_a_checkpoint_at_its_end_is_no_success(
     status, _, err = run(words)
     assert status == 1
     assert err == (
-        "lightseq: runs/dinos/version_0/checkpoints/last.ckpt is not on the disk, and lost: make room there, or choose "
-        "another place with --trainer.default_root_dir\n"
+        "lightseq: runs/dinos/version_0/checkpoints/last.ckpt is not there: it was removed, or never written\n"
     )
 
 

@@ -144,6 +144,55 @@ def test_a_refusal_of_the_trainer_leaves_no_folder(run: Run, tiny: str) -> None:
     assert list(Path().iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--trainer.min_steps 16", "trainer.min_steps 16 is more than trainer.max_steps 3"),
+        ("--trainer.accumulate_grad_batches 200000000", "accumulate_grad_batches must be between 0 and 1000000"),
+        ("--checkpoint.filename a{b", "checkpoint.filename 'a{b': "),
+        ("--checkpoint.filename {val/bpc:>1000000000}", "the field 'val/bpc' is more than 99 characters wide"),
+    ],
+)
+def test_settings_that_show_their_trouble_late(words: str, message: str, run: Run, tiny: str) -> None:
+    status, _, err = run(f"fit --config {tiny} {words}")
+    assert (status, message in err) == (2, True), err
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize("words", ["sample x --n=--", "sample x --top-k=--", "inspect x --text a --top=--"])
+def test_a_flag_whose_value_is_two_dashes(words: str, run: Run) -> None:
+    status, _, err = run(words)
+    assert (status, "needs a value, not '--'" in err) == (2, True)
+
+
+def test_samples_are_saved_in_no_name_that_is_too_long(run: Run, tiny: str) -> None:
+    assert run(f"fit --config {tiny}")[0] == 0
+    status, _, err = run(f"sample runs/dinos/version_0 --n 1 --save {'n' * 256}")
+    assert (status, "File name too long" in err) == (2, True)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
+@pytest.mark.parametrize("words", ["sample", "validate --ckpt_path", "fit --resume", "compare other"])
+def test_a_folder_that_may_not_be_read(words: str, run: Run) -> None:
+    Path("closed").mkdir(mode=0)
+    assert run(f"{words} closed")[0] == 2
+
+
+def test_compare_reads_the_end_of_large_samples(run: Run, tiny: str) -> None:
+    for _ in range(2):
+        assert run(f"fit --config {tiny}")[0] == 0
+    words = "compare runs/dinos/version_0 runs/dinos/version_1"
+    expected = run(words)
+    for number in (0, 1):
+        file = Path(f"runs/dinos/version_{number}/samples.jsonl")
+        lines = file.read_bytes()
+        with file.open("wb") as large:
+            large.truncate(3 << 30)  # no disk is used
+            large.seek(0, os.SEEK_END)
+            large.write(b"\n" + lines)
+    assert run(words) == expected
+
+
 @pytest.mark.parametrize("verb", ["sweep --seeds 2", "verify-resume"])
 def test_a_configuration_that_can_be_read_once(verb: str, run: Run) -> None:
     os.mkfifo("config.yaml")

@@ -2,10 +2,14 @@
 
 import json
 import os
+import shutil
+import struct
 import subprocess
 import sys
 import sysconfig
+import zipfile
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,7 @@ import torch
 import yaml
 
 from lightseq.checkpoint import load_trained, read_checkpoint
+from lightseq.checkpoint_format import MAGIC
 from lightseq.errors import UserError
 from lightseq.signed_config import is_signed, sign
 
@@ -178,6 +183,146 @@ def test_resume_refuses_a_pipe_in_the_run_folder(run: Run, stopped: Path) -> Non
     os.mkfifo(stopped / "samples.jsonl")
     status, _, err = run(f"fit --resume {stopped}")
     assert (status, "samples.jsonl is neither a file nor a folder" in err) == (2, True)
+
+
+DOTTED = {
+    "trainer.callbacks": "this.Zen",
+    "trainer.logger.class_path": "this.Zen",
+    "trainer.logger": '{"class_path": "pytorch_lightning.loggers.CSVLogger", "init_args": {"save_dir": "outside"}}',
+    "checkpoint.dirpath": "outside",
+    "data.dataset_args": "{path: outside/kept.txt}",
+}
+
+
+@pytest.mark.parametrize("key", DOTTED)
+@pytest.mark.parametrize("command", ["fit --resume", "fit --ckpt_path", "validate --ckpt_path"])
+def test_a_key_with_a_dot_passes_no_check(key: str, command: str, run: Run, stopped: Path) -> None:
+    with (stopped / "config.yaml").open("a") as file:
+        file.write(f"{key}: {DOTTED[key]!r}\n")
+    status, _, err = run(f"{command} {stopped} --trainer.max_steps 4")
+    assert status == 2
+    assert f"{key}: write " in err
+    assert "in place of the dot" in err
+    assert "this" not in sys.modules
+    assert not Path("outside").exists()
+
+
+@pytest.mark.parametrize("name", ["{outside}/x{{val/loss}}", "{{val/bpc:/>20}}", "{{val/bpc:>50}}/x", "a{{val/loss"])
+def test_a_name_of_checkpoints_stays_in_the_run(name: str, run: Run, stopped: Path) -> None:
+    outside = Path("outside").absolute()
+    outside.mkdir()
+    configure(f"checkpoint: {{filename: '{name.format(outside=outside)}'}}")
+    status, _, err = run(f"fit --resume {stopped} --resume_with_changes true --trainer.max_steps 4")
+    assert (status, "checkpoint.filename" in err) == (2, True)
+    assert list(outside.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", [".room", "config.resume-2.yaml", "samples.jsonl"])
+def test_resume_writes_to_no_hard_link(name: str, run: Run, stopped: Path) -> None:
+    target = Path("precious")
+    mine = (stopped / "config.yaml").read_text()
+    target.write_text(mine)
+    (stopped / name).unlink(missing_ok=True)
+    (stopped / name).hardlink_to(target)
+    status, _, err = run(f"fit --resume {stopped}")
+    assert (status, f"{stopped / name} has another name elsewhere" in err) == (2, True)
+    assert target.read_text() == mine
+
+
+def test_a_loop_of_links_is_no_file_of_the_run(run: Run, stopped: Path) -> None:
+    (stopped / "loop").symlink_to("loop")
+    status, _, err = run(f"fit --resume {stopped}")
+    assert (status, "Traceback" in err) == (0, False), err
+
+
+def test_the_name_of_a_run_imports_nothing_of_the_working_folder(run: Run, stopped: Path) -> None:
+    before = list(sys.path)
+    shutil.copytree(stopped, "gift.V2")
+    Path("gift").mkdir()
+    Path("tabulate.py").write_text("raise SystemExit('imported')\n")
+    assert run("validate --ckpt_path gift.V2")[0] == 0
+    assert sys.path == before
+
+
+def repacked(file: Path, edit: Callable[[bytes], bytes]) -> None:
+    """Change the pickle in a checkpoint, which is an archive of plain zip."""
+    with zipfile.ZipFile(file) as archive:
+        members = {info.filename: archive.read(info) for info in archive.infolist()}
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, edit(content) if name.endswith("data.pkl") else content)
+
+
+def with_item(value: bytes) -> Callable[[bytes], bytes]:
+    """Add a key to the pickled dict: ``b"..."`` makes its value."""
+    return lambda content: content[:-1] + b"X\x01\0\0\0x" + value + b"s."
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"cbuiltins\nbytearray\n(J\x40\0\0\0tR",
+        b"c__builtin__\nset\n)R",
+        b"\x8c\x08builtins\x8c\x09bytearray\x93)R",
+    ],
+)
+def test_a_pickle_that_calls_anything_else_is_refused(value: bytes, stopped: Path) -> None:
+    assert load_trained(LAST)
+    repacked(LAST, lambda content: content)
+    assert load_trained(LAST)
+    repacked(LAST, with_item(value))
+    with pytest.raises(UserError, match=r"it holds what torch does not trust, (\w+\.\w+|a pickle with STACK_GLOBAL)"):
+        load_trained(LAST)
+
+
+def test_an_archive_with_two_lists_of_contents_is_refused(stopped: Path) -> None:
+    repacked(LAST, lambda content: content)
+    content = LAST.read_bytes()
+    end = content.rindex(b"PK\x05\x06")
+    length, start = struct.unpack("<LL", content[end + 12 : end + 20])
+    twice = content[:end] + content[start : start + length] + content[end:]
+    for archive, error in ((content, None), (twice, "has not the format of a checkpoint")):
+        sealed = MAGIC + sha256(archive).hexdigest().encode()
+        LAST.write_bytes(archive[:-2] + struct.pack("<H", len(sealed)) + sealed)
+        if error is None:
+            assert load_trained(LAST)
+            continue
+        with pytest.raises(UserError, match=error):
+            load_trained(LAST)
+
+
+def test_lists_that_stand_within_each_other_again_and_again_are_refused(stopped: Path) -> None:
+    inner: list[object] = [0]
+    for _ in range(3):
+        inner = [inner] * 3000
+    whole = LAST.read_bytes()
+    change(LAST, lambda content: content["hyper_parameters"].update(backbone_args={"x": inner}))
+    with pytest.raises(UserError, match="backbone_args must be arguments by name"):
+        load_trained(LAST)
+    for wrong in ({"dataset_args": {"distinct": inner}}, {(1, 2): 3}):
+        LAST.write_bytes(whole)
+        change(LAST, lambda content, wrong=wrong: content["datamodule_hyper_parameters"].update(wrong))
+        with pytest.raises(UserError, match="datamodule_hyper_parameters must be the settings of a dataset"):
+            load_trained(LAST)
+
+
+PROGRESS: dict[str, Callable[[dict[str, Any]], object]] = {
+    "global_step": lambda content: content.update(global_step=[1, 2]),
+    "epoch": lambda content: content.update(epoch={}),
+    "schedule": lambda content: content["lr_schedulers"][0]["base_lrs"].pop(),
+    "counter": lambda content: content["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"].update(completed="x"),
+    "epochs": lambda content: content["loops"]["fit_loop"]["epoch_progress"]["total"].update(completed={"a": 1}),
+    "loops": lambda content: content["loops"].update(fit_loop=[1]),
+}
+
+
+@pytest.mark.parametrize("name", PROGRESS)
+def test_progress_that_is_no_number_is_refused(name: str, run: Run, stopped: Path) -> None:
+    change(LAST, PROGRESS[name])
+    status, _, err = run(f"fit --resume {LAST}")
+    assert status == 2, err
+    assert len(err) <= 412
+    assert "Traceback" not in err
 
 
 SETTINGS = {
