@@ -296,7 +296,7 @@ def check_value(text: str) -> None:
             or a date, such as ``0b_``.
     """
     try:
-        if isinstance(Loader(text).single_node(), yaml.CollectionNode):
+        if isinstance(Loader(text).single_node(), yaml.CollectionNode) or text.startswith("!"):
             yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         if type(error) is yaml.MarkedYAMLError:  # one of ours: what is broken otherwise may be plain text

@@ -200,7 +200,7 @@ def test_a_value_without_bound_is_refused(value: str) -> None:
         config.check_value(value)
 
 
-@pytest.mark.parametrize("value", ["[a, 0b_]", "{0x_: 1}", "{a: 2020-01-40}"])
+@pytest.mark.parametrize("value", ["[a, 0b_]", "{0x_: 1}", "{a: 2020-01-40}", "a: !!timestamp x"])
 def test_a_list_of_what_only_seems_a_number_is_refused(value: str) -> None:
     with pytest.raises(UserError, match=r"^.{8,}: something in it only seems to be a number or a date: quote it"):
         config.check_value(value)

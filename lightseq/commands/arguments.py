@@ -75,7 +75,7 @@ def read_command_line(words: Sequence[str], verb: str) -> CommandLine:
             flags, _ = config.overlay(flags, Settings(own, {key: HERE}))
             left += [] if plugin else [f"{flag}={value}"]
         else:
-            if re.search(r"[\[{&*]", word):
+            if re.search(r"[\[{&*!]|: ", word):
                 config.check_value(word if not key else value)
             left.append(word)
             if key:

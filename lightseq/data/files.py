@@ -48,6 +48,8 @@ def find(path: str) -> list[str]:
         if _is_web(path) or system.isfile(place):
             return [path]
         folder = system.isdir(place)
+        if folder and not _is_url(path) and os.path.realpath(path) == os.path.realpath(os.sep):
+            raise UserError(f"{path} is the whole disk: name a folder of texts")
         found = system.find(place) if folder else [name for name in system.glob(place) if system.isfile(name)]
     except _failures(path) as error:
         raise UserError(f"{path} cannot be read: {_reason(error)}") from error

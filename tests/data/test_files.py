@@ -192,3 +192,8 @@ def test_a_pipe_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(UserError, match="pipe is a pipe: write what it gives to a file"):
         list(files.lines(str(tmp_path / "pipe")))
+
+
+def test_the_whole_disk_is_no_folder_of_texts() -> None:
+    with pytest.raises(UserError, match="/ is the whole disk: name a folder of texts"):
+        files.find("/")
