@@ -27,6 +27,9 @@ PREFIX = "model."
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 """What a run goes on from, and the one before it."""
 
+UNFINISHED = ".lightseq-part"
+"""Ends the name of a checkpoint that is being written; no search for ``*.ckpt`` finds it."""
+
 BELOW = ("version_*/checkpoints/", "*/version_*/checkpoints/", "runs/*/version_*/checkpoints/")
 """Where a folder without checkpoints is searched for runs: no deeper, as it may be the root of a disk."""
 

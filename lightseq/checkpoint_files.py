@@ -15,11 +15,8 @@ from uuid import uuid4
 import torch
 from pytorch_lightning.plugins.io import CheckpointIO
 
-from .checkpoint import LAST, PREVIOUS
+from .checkpoint import LAST, PREVIOUS, UNFINISHED
 from .checkpoint_format import Signature, damage, load_file, signature, write_file
-
-UNFINISHED = ".lightseq-part"
-"""Ends the name of a file that is being written; no search for ``*.ckpt`` finds it."""
 
 
 class CheckpointFiles(CheckpointIO):

@@ -47,6 +47,12 @@ MOST = {
 WIDEST = 99
 """Characters of a metric in the name of a checkpoint."""
 
+NUMBER = 10
+"""Characters that a number usually takes there."""
+
+LONGEST = 190
+"""Bytes in the name of a checkpoint: of 255, the ending and the name of its temporary file take the others."""
+
 PROCESS = 100_000_000
 """Bytes of a process that trains, at the least."""
 
@@ -205,12 +211,19 @@ def _check_filename(filename: str | None) -> None:
     """Refuse a name of checkpoints that cannot be filled in, or only with very many characters.
 
     Raises:
-        UserError: A brace that is not closed, or a wide field.
+        UserError: A brace that is not closed, a wide field, or a name that is too long for a file.
     """
     try:
         fields = list(string.Formatter().parse(filename or ""))
     except ValueError as error:
         raise UserError(f"checkpoint.filename {filename!r:.200}: {error}") from error
-    for _, name, layout, _ in fields:
-        if any(int(number) > WIDEST for number in re.findall(r"\d{1,9}", layout or "")):
+    length = 0
+    for text, name, layout, _ in fields:
+        width = max((int(number) for number in re.findall(r"\d{1,9}", layout or "")), default=0)
+        if width > WIDEST:
             raise UserError(f"checkpoint.filename: the field {name!r:.60} is more than {WIDEST} characters wide")
+        length += len(text.encode())
+        if name is not None:
+            length += len(name.encode()) + len("=") + max(width, NUMBER)
+    if length > LONGEST:
+        raise UserError(f"checkpoint.filename makes names of {length} bytes, and a file's name has room for {LONGEST}")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..callbacks.results import ENDED
-from ..checkpoint import find_checkpoint
+from ..checkpoint import UNFINISHED, find_checkpoint
 from ..checkpoint_format import Signature, signature
 from ..config import Settings, is_within, newest_config, read_file, read_settings
 from ..errors import UserError
@@ -88,14 +88,15 @@ def check_files(folder: Path, trust: bool) -> None:
         trust: Whether links may lead out of the folder.
 
     Raises:
-        UserError: A pipe or a device, a link that leads out of the folder, or a hard link. Checkpoints may be hard
-            links: they are replaced, and not written to.
+        UserError: A pipe or a device, a link that leads out of the folder, or a hard link. Checkpoints and their
+            temporary files may be hard links: they are replaced or removed, and not written to.
     """
     for parent, folders, files in os.walk(folder):
         for path in (Path(parent, name) for name in (*folders, *files)):
             if path.is_symlink() and not trust and not is_within(path, folder):
                 raise UserError(f"{path} is a link that leads out of the run folder: remove it, or add --trust")
-            if not trust and path.is_file() and path.suffix != ".ckpt" and path.lstat().st_nlink > 1:
+            is_checkpoint = path.name.endswith((".ckpt", UNFINISHED))
+            if not trust and path.is_file() and not is_checkpoint and path.lstat().st_nlink > 1:
                 raise UserError(f"{path} has another name elsewhere: put a copy in its place, or add --trust")
             if os.path.lexists(path) and not path.is_symlink() and not path.is_file() and not path.is_dir():
                 raise UserError(f"{path} is neither a file nor a folder: remove it to go on with the run")

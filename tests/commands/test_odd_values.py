@@ -151,12 +151,20 @@ def test_a_refusal_of_the_trainer_leaves_no_folder(run: Run, tiny: str) -> None:
         ("--trainer.accumulate_grad_batches 200000000", "accumulate_grad_batches must be between 0 and 1000000"),
         ("--checkpoint.filename a{b", "checkpoint.filename 'a{b': "),
         ("--checkpoint.filename {val/bpc:>1000000000}", "the field 'val/bpc' is more than 99 characters wide"),
+        (f"--checkpoint.filename {'a' * 200}", "makes names of 200 bytes, and a file's name has room for 190"),
+        (f"--checkpoint.filename {'ü' * 96}", "makes names of 192 bytes, and a file's name has room for 190"),
+        (f"--checkpoint.filename {'{val/bpc:>90}' * 2}", "makes names of 196 bytes"),
     ],
 )
 def test_settings_that_show_their_trouble_late(words: str, message: str, run: Run, tiny: str) -> None:
     status, _, err = run(f"fit --config {tiny} {words}")
     assert (status, message in err) == (2, True), err
     assert list(Path().iterdir()) == []
+
+
+def test_the_longest_name_of_a_checkpoint_can_be_written(run: Run, tiny: str) -> None:
+    assert run(f"fit --config {tiny} --checkpoint.filename {'a' * 190} --checkpoint.save_top_k -1")[0] == 0
+    assert len(list(Path().glob(f"*/*/*/checkpoints/{'a' * 190}*.ckpt"))) >= 1
 
 
 @pytest.mark.parametrize("words", ["sample x --n=--", "sample x --top-k=--", "inspect x --text a --top=--"])

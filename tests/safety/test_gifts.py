@@ -17,7 +17,7 @@ import pytest
 import torch
 import yaml
 
-from lightseq.checkpoint import load_trained, read_checkpoint
+from lightseq.checkpoint import UNFINISHED, load_trained, read_checkpoint
 from lightseq.checkpoint_format import MAGIC
 from lightseq.errors import UserError
 from lightseq.signed_config import is_signed, sign
@@ -227,6 +227,14 @@ def test_resume_writes_to_no_hard_link(name: str, run: Run, stopped: Path) -> No
     status, _, err = run(f"fit --resume {stopped}")
     assert (status, f"{stopped / name} has another name elsewhere" in err) == (2, True)
     assert target.read_text() == mine
+
+
+def test_what_a_killed_process_leaves_is_no_hard_link_of_somebody_else(run: Run, stopped: Path) -> None:
+    last = stopped / "checkpoints/last.ckpt"
+    leftover = last.with_name(f".{last.name}.0123{UNFINISHED}")
+    leftover.hardlink_to(last)
+    assert run(f"fit --resume {stopped}")[0] == 0
+    assert not leftover.exists()
 
 
 def test_a_loop_of_links_is_no_file_of_the_run(run: Run, stopped: Path) -> None:
