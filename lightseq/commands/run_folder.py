@@ -161,10 +161,11 @@ def check_unfinished(content: Mapping[str, Any], max_epochs: int | None, max_ste
     """
     if "optimizer_states" not in content:
         raise UserError(f"{path} holds the weights alone: a fit can go on from a whole checkpoint only")
-    try:
-        epochs = int(content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
-    except (KeyError, TypeError, ValueError):
-        raise UserError(f"{path} does not say how many epochs it has behind it") from None
+    epochs: Any = content.get("loops")
+    for key in ("fit_loop", "epoch_progress", "current", "processed"):
+        epochs = epochs.get(key) if isinstance(epochs, Mapping) else None
+    if not isinstance(epochs, int):
+        raise UserError(f"{path} does not say how many epochs it has behind it")
     if max_epochs is not None and 0 <= max_epochs <= epochs:
         raise UserError(f"{path} has {epochs} epochs behind it: to go on, raise --trainer.max_epochs above that")
     if 0 <= max_steps <= content["global_step"]:

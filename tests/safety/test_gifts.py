@@ -321,13 +321,19 @@ PROGRESS: dict[str, Callable[[dict[str, Any]], object]] = {
     "counter": lambda content: content["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"].update(completed="x"),
     "epochs": lambda content: content["loops"]["fit_loop"]["epoch_progress"]["total"].update(completed={"a": 1}),
     "loops": lambda content: content["loops"].update(fit_loop=[1]),
+    "all loops": lambda content: content.update(loops=torch.ones(3)),
+    "fit loop": lambda content: content["loops"].update(fit_loop=torch.ones(3)),
+    "progress": lambda content: content["loops"]["fit_loop"].update(epoch_progress=torch.ones(3)),
+    "current": lambda content: content["loops"]["fit_loop"]["epoch_progress"].update(current=torch.ones(3)),
+    "processed": lambda content: content["loops"]["fit_loop"]["epoch_progress"]["current"].update(processed=[1]),
 }
 
 
+@pytest.mark.parametrize("flag", ["--resume", "--ckpt_path"])
 @pytest.mark.parametrize("name", PROGRESS)
-def test_progress_that_is_no_number_is_refused(name: str, run: Run, stopped: Path) -> None:
+def test_progress_that_is_no_number_is_refused(name: str, flag: str, run: Run, stopped: Path) -> None:
     change(LAST, PROGRESS[name])
-    status, _, err = run(f"fit --resume {LAST}")
+    status, _, err = run(f"fit {flag} {LAST}")
     assert status == 2, err
     assert len(err) <= 412
     assert "Traceback" not in err
