@@ -21,7 +21,12 @@ from signal import SIGINT, SIGTERM
 from statistics import median
 from typing import NamedTuple
 
-from injection.files import (
+from runs import machine
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from fault_injection.attempt import BrokenError
+from fault_injection.files import (
     DAMAGES,
     damaged,
     flips,
@@ -32,11 +37,9 @@ from injection.files import (
     small_disk,
     unwritable,
 )
-from injection.life import BrokenError
-from injection.processes import broken, kills, signalled
-from injection.shop import DOCUMENTS, ELSEWHERE, LONG, SAVED_EVERY, STREAM, UPDATES, Run, Shop
-from injection.training import diverged, unseen
-from runs import machine
+from fault_injection.processes import broken, kills, signalled
+from fault_injection.runs import DOCUMENTS, ELSEWHERE, LONG, SAVED_EVERY, STREAM, UPDATES, Run, Shop
+from fault_injection.training import diverged, unseen
 
 MOMENTS = ("saving", "training", "saving", "starting", "training")
 """Of kills, in turn; as many as come to one run."""

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import yaml
 from runs import done_before, fit, keep, machine
 
-from lightseq.config import recipes
+from lightseq.settings.yaml_settings import recipes
 
 SEEDS = [["--seed_everything", str(seed)] for seed in range(3)]
 FOLDS = [["--data.fold", str(fold)] for fold in range(10)]

@@ -9,11 +9,11 @@ With the dataset's grammar too, where it has one, and what that costs in likelih
 import argparse
 
 import torch
-from lightseq.callbacks.text_quality import Corpus, quality
 
-from lightseq.checkpoint import load_trained
+from lightseq.analysis.sample_metrics import Corpus, quality
+from lightseq.checkpoint.load import load_trained
 from lightseq.commands.run_data import data_of
-from lightseq.sampling import Sample, generate
+from lightseq.sampling.generate import Sample, generate
 
 ROWS = 125
 """Samples drawn at once."""

@@ -22,8 +22,8 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from costs import IMPORTS, encoded, run, trained, write_text
-from resident import Watched
+from measure_costs import IMPORTS, encoded, run, trained, write_text
+from process_memory import Watched
 from runs import machine
 
 MB = 1_000_000

@@ -30,8 +30,8 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from by_hand import Loops
 from pytorch_lightning import Callback
+from reference_loops import Loops
 from runs import done_before, machine
 
 from lightseq.data import SequenceData

@@ -10,11 +10,8 @@ import pytorch_lightning as pl
 from pytorch_lightning import Callback
 
 from ..atomic import cannot_write, check_writable, write_whole
-from .places import folder_of
-from .safety import safely
-
-ENDED = "results.json"
-"""Lies in the folder of a run that has come to its end."""
+from ..run_dir import ENDED, folder_of
+from .error_guard import safely
 
 VARIABLE = "LIGHTSEQ_RESULTS"
 """Names a file that gets the numbers too."""

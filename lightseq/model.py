@@ -11,7 +11,7 @@ from . import registry
 from .backbones import Backbone, detach, reset_rows
 from .backbones.base import Run, Stepper
 from .errors import UserError
-from .footprint import check_network, within_memory
+from .memory_limits import check_network, within_memory
 from .types import Batch, State
 
 

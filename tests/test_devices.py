@@ -26,12 +26,12 @@ from torch.distributed.fsdp import FSDPModule
 from torch.testing import assert_close
 
 from lightseq import cli
-from lightseq.checkpoint import load_trained
-from lightseq.config import recipes
+from lightseq.checkpoint.load import load_trained
 from lightseq.data import SequenceData
 from lightseq.errors import UserError
-from lightseq.sampling import generate
-from lightseq.system import SequenceSystem
+from lightseq.sampling.generate import generate
+from lightseq.settings.yaml_settings import recipes
+from lightseq.training.system import SequenceSystem
 
 Run = Callable[..., tuple[int, str, str]]
 Runs = dict[tuple[str, int], dict[str, Any]]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from random import Random
 
 import pytest
-from injection.files import (
+from fault_injection.files import (
     damaged,
     flips,
     full_at_the_beginning,
@@ -16,9 +16,9 @@ from injection.files import (
     small_disk,
     unwritable,
 )
-from injection.processes import broken, kills, signalled
-from injection.shop import Run, Shop
-from injection.training import diverged, unseen
+from fault_injection.processes import broken, kills, signalled
+from fault_injection.runs import Run, Shop
+from fault_injection.training import diverged, unseen
 
 
 @pytest.fixture(scope="module")

@@ -39,14 +39,14 @@ def test_the_wheel_holds_the_mapped_folders_and_nothing_else(wheel: set[str]) ->
     assert {
         *(
             "lightseq/py.typed",
-            "lightseq/commands/train.py",
-            "lightseq/backbones/recurrent.py",
-            "lightseq/data/store.py",
+            "lightseq/commands/fit/fit.py",
+            "lightseq/backbones/classic.py",
+            "lightseq/data/encoding/store.py",
         ),
-        *("lightseq/datasets/dinos.py", "lightseq/datasets/dinos.tsv", "lightseq/callbacks/sample_text.py"),
+        *("lightseq/datasets/dinos.py", "lightseq/datasets/dinos.tsv", "lightseq/callbacks/samples/show_samples.py"),
         "lightseq/configs/dinos.yaml",
         *(f"lightseq/commands/inspect.{kind}" for kind in ("html", "css", "js")),
-        "lightseq/datasets/abc/reader.py",
+        "lightseq/datasets/abc/parsing/reader.py",
     } <= wheel
     assert {name.partition("/")[0].partition("-")[0] for name in wheel} == {"lightseq", "lightseq_rnn"}
     assert not [name for name in wheel if "test_" in name or "bench" in name]

@@ -22,7 +22,7 @@ from torch import multiprocessing
 from torch.testing import assert_close
 
 from lightseq.data import SequenceData
-from lightseq.system import SequenceSystem
+from lightseq.training.system import SequenceSystem
 
 UPDATES, VALIDATIONS, ROWS = 50, 2, 12
 """Of every run; the rows are those of an update, over all processes and accumulated batches."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from lightseq.config import recipes
+from lightseq.settings.yaml_settings import recipes
 
 from .material import PACKERS, RUNS, SMALL
 from .mutations import NUMBERS, PLACES, UNICODE, changed, odd_text, odd_value

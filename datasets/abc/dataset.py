@@ -9,15 +9,15 @@ from typing import Literal
 from ...data import TextDataset, fetch, files
 from ...errors import UserError
 from ...types import Document, Grammar, Rendering
-from .checker import REQUIRED, check, shares
-from .grammar import TuneGrammar
-from .midi import to_midi
-from .notation import TransposeError, music, transpose
-from .performance import perform
-from .piano_roll import draw, stacked
-from .reader import read
-from .score import engrave, missing_extra
-from .synthesis import LONGEST, SAMPLE_RATE, synthesise
+from .grammar.tune import TuneGrammar
+from .parsing.checker import REQUIRED, check, shares
+from .parsing.notation import TransposeError, music, transpose
+from .parsing.reader import read
+from .rendering.midi import to_midi
+from .rendering.performance import perform
+from .rendering.piano_roll import draw, stacked
+from .rendering.score import engrave, missing_extra
+from .rendering.synthesis import LONGEST, SAMPLE_RATE, synthesise
 from .tunes import Tune, read_tunes, without
 
 VERSION = 3

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .. import config, signatures
+from .. import plugin_arguments
 from ..errors import UserError
+from ..settings import yaml_settings
 
 if TYPE_CHECKING:
     from ..data import SequenceData, TextDataset
@@ -50,23 +51,23 @@ def data_of(place: str, words: Sequence[str] = ()) -> "SequenceData":
     Raises:
         UserError: No checkpoint, no such dataset, or a checkpoint that names a place.
     """
-    from ..checkpoint import find_checkpoint, read_checkpoint
+    from ..checkpoint.load import find_checkpoint, read_checkpoint
     from ..data import SequenceData
-    from .arguments import read_command_line
+    from ..settings.command_line import read_command_line
 
     said = read_command_line([*words, f"--ckpt_path={place}"], "sample").settings.values
     stored = read_checkpoint(find_checkpoint(place))["hyper_parameters"]
-    name = config.get(said, "data.dataset")
+    name = yaml_settings.get(said, "data.dataset")
     if not name:
         raise UserError(f"{place} does not say what it was trained on: --data.dataset names it")
-    known = signatures.parameters(SequenceData, "data", RULED)
+    known = plugin_arguments.parameters(SequenceData, "data", RULED)
     numbers = {key: value for key, value in said["data"].items() if key in known}
     return SequenceData(
         str(name),
-        config.get(said, "data.dataset_args"),
+        yaml_settings.get(said, "data.dataset_args"),
         tokens=stored["vocabulary"],
         label_names=stored["labels"],
-        **signatures.convert(known, numbers, "data"),
+        **plugin_arguments.convert(known, numbers, "data"),
     )
 
 

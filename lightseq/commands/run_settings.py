@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import config, registry, signatures
-from ..checkpoint import find_checkpoint, read_checkpoint
-from ..config import Settings
+from .. import plugin_arguments, registry
+from ..checkpoint.load import find_checkpoint, read_checkpoint
 from ..errors import UserError
-from ..signed_config import is_signed
+from ..settings import yaml_settings
+from ..settings.signed_config import is_signed
+from ..settings.yaml_settings import Settings
 
 STARTS = ("ckpt_path", "resume", "init_from", "trust", "config")
 """Settings that say how a run was begun, and nothing of another one."""
@@ -54,14 +55,14 @@ def settings_of_run(place: str, flags: Settings, verb: str, trust: bool) -> Sett
     where = Path(place)
     within = where.parent.parent if where.parent.name == "checkpoints" else None
     folder = where if os.path.isdir(where) else within
-    file = config.newest_config(folder) if folder else None
+    file = yaml_settings.newest_config(folder) if folder else None
     if file is None:
         path = find_checkpoint(place)
         content = read_checkpoint(path)
         data = Settings({"data": dict(content.get("datamodule_hyper_parameters", {}))}, {})
         return data if trust else _checked_data(data, flags, str(path), "a checkpoint alone opens nothing")
-    text = config.read_file(file)
-    read = config.read_settings(text, str(file))
+    text = yaml_settings.read_file(file)
+    read = yaml_settings.read_settings(text, str(file))
     settings = Settings({key: value for key, value in read.values.items() if key not in STARTS}, read.places)
     if verb != "fit":
         settings = _for_scoring(settings, trust or is_signed(text))
@@ -92,11 +93,14 @@ def _checked_data(settings: Settings, flags: Settings, source: str, reason: str)
         UserError: An argument of the dataset that may say what to open.
     """
     data = settings.values.get("data")
-    if not isinstance(data, Mapping) or config.get(flags.values, "data.dataset") not in (None, data.get("dataset")):
+    if not isinstance(data, Mapping) or yaml_settings.get(flags.values, "data.dataset") not in (
+        None,
+        data.get("dataset"),
+    ):
         return settings
     missing = _places(settings, flags)
     if missing:
-        stored = config.get(data, "dataset_args")
+        stored = yaml_settings.get(data, "dataset_args")
         words = " ".join(f"--data.dataset_args.{key} {str(stored[key])!r:.200}" for key in missing)
         raise UserError(f"{source} names what to read, and {reason}: type {words}")
     return settings
@@ -110,7 +114,7 @@ def _checked_fit(settings: Settings, flags: Settings, file: Path) -> Settings:
     """
     values = settings.values
     for key in flags.places:
-        values = config.without(values, key)
+        values = yaml_settings.without(values, key)
     settings = _only(settings, values)
     asked = list(_to_trust(settings, flags))
     if asked:
@@ -126,33 +130,33 @@ def _to_trust(settings: Settings, flags: Settings) -> Iterator[str]:
     """Yield the settings that import, open or write something, each with its value."""
     values = settings.values
     for key in (*(f"trainer.{name}" for name in (*OBSERVERS, *MACHINE)), *FOLDERS):
-        value = config.get(values, key)
+        value = yaml_settings.get(values, key)
         if value is not None and (key in FOLDERS or value not in ORDINARY):
             yield f"{key} {_named(value)}"
-    filename = FIELD.sub("", str(config.get(values, "checkpoint.filename")))
+    filename = FIELD.sub("", str(yaml_settings.get(values, "checkpoint.filename")))
     if re.search(r"[/\\{}]", filename):
-        yield f"checkpoint.filename {_named(config.get(values, 'checkpoint.filename'))}"
+        yield f"checkpoint.filename {_named(yaml_settings.get(values, 'checkpoint.filename'))}"
     for group, inner in values.items():
         if group != "trainer" and (name := _class_in(inner)):
             yield f"{group} {name}"
     for key in _places(settings, flags):
-        yield f"data.dataset_args.{key} {_named(config.get(values, f'data.dataset_args.{key}'))}"
+        yield f"data.dataset_args.{key} {_named(yaml_settings.get(values, f'data.dataset_args.{key}'))}"
 
 
 def _places(settings: Settings, flags: Settings) -> list[str]:
     """Return the arguments of the dataset that may say what it opens: free text other than the default, and what is
     called so; but not those that the user has typed."""
-    stored = config.get(settings.values, "data.dataset_args")
-    dataset = str(config.get(flags.values, "data.dataset") or config.get(settings.values, "data.dataset"))
+    stored = yaml_settings.get(settings.values, "data.dataset_args")
+    dataset = str(yaml_settings.get(flags.values, "data.dataset") or yaml_settings.get(settings.values, "data.dataset"))
     if not isinstance(stored, Mapping) or not stored:
         return []
-    known = signatures.parameters(registry.load(registry.DATASETS, dataset), dataset)
-    typed = config.get(flags.values, "data.dataset_args") or {}
+    known = plugin_arguments.parameters(registry.load(registry.DATASETS, dataset), dataset)
+    typed = yaml_settings.get(flags.values, "data.dataset_args") or {}
     return [
         key
         for key, value in stored.items()
         if key in known and key not in typed and value not in (None, known[key].default)
-        if config.NAMES_A_PLACE.fullmatch(key) or signatures.is_free_text(known[key].annotation)
+        if yaml_settings.NAMES_A_PLACE.fullmatch(key) or plugin_arguments.is_free_text(known[key].annotation)
     ]
 
 
@@ -173,5 +177,5 @@ def _named(value: Any) -> str:
 
 def _only(settings: Settings, values: dict[str, Any]) -> Settings:
     """Return settings with other values, and the lines of those keys that are left."""
-    left = {key: line for key, line in settings.places.items() if config.get(values, key) is not None}
+    left = {key: line for key, line in settings.places.items() if yaml_settings.get(values, key) is not None}
     return Settings(values, left)

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..config import find_lasting_config, read_settings
 from ..errors import Stopped, UserError
+from ..settings.yaml_settings import find_lasting_config, read_settings
 from ..streams import failure, tell_output_failure
 from . import Parser
-from .children import fit_command, run_child, stopped_by
+from .child_process import fit_command, run_child, stopped_by
 
 LARGEST = 2**32 - 1
 """NumPy takes no larger seed."""

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..atomic import check_writable
-from ..config import find_lasting_config, read_settings
 from ..errors import Stopped, UserError
+from ..settings.yaml_settings import find_lasting_config, read_settings
 from . import Parser
-from .children import fit_command, run_child, stopped_by
+from .child_process import fit_command, run_child, stopped_by
 
 if TYPE_CHECKING:
-    from .bit_equality import Row, Run
+    from ..testing.checkpoint_diff import Row, Run
 
 STOP_AFTER = "LIGHTSEQ_STOP_AFTER"
 """Updates after which a fit stops as SIGTERM would stop it."""
@@ -70,7 +70,7 @@ def run(verb: str, words: Sequence[str]) -> int:
 
 def _verify(words: Sequence[str], stop: int | None, folder: Path) -> int:
     """Three fits, and the report."""
-    from .bit_equality import compare, counted, read_run  # it takes torch, which --help need not wait for
+    from ..testing.checkpoint_diff import compare, counted, read_run  # it takes torch, which --help need not wait for
 
     roots = folder / "whole", folder / "stopped"
     environment = {name: value for name, value in os.environ.items() if name != STOP_AFTER}
@@ -91,7 +91,7 @@ def _verify(words: Sequence[str], stop: int | None, folder: Path) -> int:
 
 
 def _report(whole: "Run", stop: int, rows: Sequence["Row"]) -> Iterator[str]:
-    from .bit_equality import counted
+    from ..testing.checkpoint_diff import counted
 
     content, own = whole.checkpoint, whole.checkpoint["lightseq"]
     updates = content["global_step"]

@@ -26,17 +26,14 @@ early are padded. One that is longer than a window goes on in the next window of
 """
 
 import heapq
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from numpy.lib.stride_tricks import as_strided
 
-from ..types import IGNORE_INDEX, Batch
-from .store import Store
-
-Array = npt.NDArray[Any]
+from ..types import IGNORE_INDEX, Array, Batch
+from .encoding.store import Store
 
 
 class BatchSource(Protocol):

@@ -11,16 +11,16 @@ import torch
 
 from .. import registry
 from ..errors import UserError
-from ..types import Batch, NonNegativeInt, PluginArguments, PositiveInt, Probability
+from ..types import Array, Batch, NonNegativeInt, PluginArguments, PositiveInt, Probability
 from ..vocabulary import Vocabulary
 from .batching import BatchSource, DocumentBatches, StreamBatches
 from .cache import locked
-from .characters import token_counts
+from .corpus import token_counts
 from .dataset import TextDataset, blamed
+from .encoding.scan import survey
+from .encoding.store import Store, open_store, own_tokens
 from .loader import SequenceLoader
-from .splitting import Array, Deal, split_documents, split_stream
-from .store import Store, open_store, own_tokens
-from .survey import survey
+from .splits import Deal, split_documents, split_stream
 
 COUNTED = 1 << 24
 """Tokens that are counted for the first one to draw: enough to know, and a large text need not be read for it."""

@@ -8,9 +8,9 @@ import torch
 
 from ..data import TextDataset
 from ..data.batching import DocumentBatches, StreamBatches
+from ..data.encoding.store import Store, open_store
 from ..data.loader import SequenceLoader
-from ..data.splitting import Deal, split_documents, split_stream
-from ..data.store import Store, open_store
+from ..data.splits import Deal, split_documents, split_stream
 from ..errors import UserError
 from ..types import Batch, Document, Layout
 from ..vocabulary import Vocabulary

@@ -292,7 +292,7 @@ def test_a_bug_in_the_training_is_no_mistake_of_the_users(run: Run, tiny: str, m
     def bug(*_: object) -> None:
         raise ValueError("ours")
 
-    monkeypatch.setattr("lightseq.system.cross_entropy", bug)
+    monkeypatch.setattr("lightseq.training.system.cross_entropy", bug)
     with pytest.raises(ValueError, match=r"^ours$") as caught:
         run(f"fit --config {tiny} --trainer.num_sanity_val_steps 0")
     assert type(caught.value) is ValueError

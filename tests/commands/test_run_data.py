@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lightseq.checkpoint import find_checkpoint
-from lightseq.commands.novel import texts_of
+from lightseq.checkpoint.load import find_checkpoint
 from lightseq.commands.run_data import data_of, dataset_of, take_data_words
 from lightseq.errors import UserError
+from lightseq.sampling.rejection import texts_of
 
 Run = Callable[..., tuple[int, str, str]]
 

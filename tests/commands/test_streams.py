@@ -59,7 +59,7 @@ FORKING = """
 import gc, json, os, sys
 from importlib import import_module
 
-for name in ("lightseq.commands.train", "lightseq.commands.inspect_page", "tensorboard.program", "torch._dynamo"):
+for name in ("lightseq.commands.fit.fit", "lightseq.commands.inspect.page", "tensorboard.program", "torch._dynamo"):
     import_module(name)
 from lightseq import cli
 

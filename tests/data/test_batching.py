@@ -8,8 +8,8 @@ import torch
 from lightseq.data import batching
 from lightseq.data import loader as loader_module
 from lightseq.data.batching import DocumentBatches, StreamBatches
+from lightseq.data.encoding.store import Store
 from lightseq.data.loader import SequenceLoader
-from lightseq.data.store import Store
 from lightseq.types import IGNORE_INDEX, Batch
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

@@ -17,10 +17,10 @@ import pytest
 import torch
 import yaml
 
-from lightseq.checkpoint import UNFINISHED, load_trained, read_checkpoint
-from lightseq.checkpoint_format import MAGIC
+from lightseq.checkpoint.integrity import MAGIC
+from lightseq.checkpoint.load import UNFINISHED, load_trained, read_checkpoint
 from lightseq.errors import UserError
-from lightseq.signed_config import is_signed, sign
+from lightseq.settings.signed_config import is_signed, sign
 
 Run = Callable[..., tuple[int, str, str]]
 

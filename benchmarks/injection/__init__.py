@@ -1,1 +1,0 @@
-"""Harm to runs, for ``faults.py`` and the tests."""

@@ -1,0 +1,1 @@
+"""Callbacks that sample text during training, and where the samples are shown."""

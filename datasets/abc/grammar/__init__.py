@@ -1,0 +1,1 @@
+"""Constrain sampling to tunes that follow the ABC standard."""

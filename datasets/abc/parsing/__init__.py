@@ -1,0 +1,1 @@
+"""Read and check tunes in ABC notation."""

@@ -1,0 +1,1 @@
+"""Turn tunes into sound, piano rolls and scores."""

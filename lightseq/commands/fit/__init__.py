@@ -1,0 +1,1 @@
+"""The ``fit``, ``validate``, ``test`` and ``predict`` commands."""

@@ -1,0 +1,1 @@
+"""Encode a corpus once: scan it, number its tokens, and keep them in memory-mapped files."""

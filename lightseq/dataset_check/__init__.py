@@ -1,0 +1,1 @@
+"""Check a dataset: its split, duplicates and odd characters."""

@@ -1,0 +1,1 @@
+"""Read and merge configuration files and command-line flags."""

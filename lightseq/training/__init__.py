@@ -1,0 +1,1 @@
+"""One update: the LightningModule, the optimizer, gradients and precision."""

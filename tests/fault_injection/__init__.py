@@ -1,0 +1,1 @@
+"""Inject faults into runs: for the tests and for ``benchmarks/faults.py``."""
