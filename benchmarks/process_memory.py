@@ -1,4 +1,4 @@
-"""Memory of a command and of all processes that it starts, looked at from outside every few milliseconds.
+"""ContextReport of a command and of all processes that it starts, looked at from outside every few milliseconds.
 
 Resident memory is of two kinds. What a process *holds* is its own (anonymous) memory, which nobody can take from it.
 *File pages* are what it has looked at of files, libraries and memory maps: the system's copy, dropped when others need

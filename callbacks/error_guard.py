@@ -19,7 +19,7 @@ _told: set[str] = set()
 
 
 @contextmanager
-def safely(what: str) -> Iterator[None]:
+def warn_on_error(what: str) -> Iterator[None]:
     """While something looks on that training does not need: whatever it raises is one warning, and training goes on.
     A full disk, at which all fail, is one warning in all. Nothing that waits for other processes may stand within it:
     the one that fails would leave them waiting.
@@ -47,7 +47,7 @@ def _full_disk(error: BaseException | None) -> OSError | None:
     return None
 
 
-def guard(loggers: Iterable[Logger]) -> None:
+def guard_loggers(loggers: Iterable[Logger]) -> None:
     """A run begins: what failed in the one before it is told of again, and a logger that fails at what Lightning asks
     of it, a full disk or a folder that is gone, is one warning. Its methods are replaced, each once, in the object
     alone."""
@@ -60,5 +60,5 @@ def guard(loggers: Iterable[Logger]) -> None:
 
 
 def _called(what: str, method: Callable[..., Any], *values: Any, **named: Any) -> None:
-    with safely(what):
+    with warn_on_error(what):
         method(*values, **named)

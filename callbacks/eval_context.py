@@ -12,7 +12,7 @@ from .averaging import averaged
 
 
 @contextmanager
-def lent(trainer: pl.Trainer, system: SequenceSystem) -> Iterator[SequenceModel | None]:
+def model_on_rank_zero(trainer: pl.Trainer, system: SequenceSystem) -> Iterator[SequenceModel | None]:
     """The whole network, for rank zero to look at, with its averaged weights where the run has some; afterwards it is
     as it was. The other ranks get None and go on, to wait at what all do next.
 
@@ -29,9 +29,9 @@ def lent(trainer: pl.Trainer, system: SequenceSystem) -> Iterator[SequenceModel 
 
 
 @contextmanager
-def looking(trainer: pl.Trainer, system: SequenceSystem) -> Iterator[SequenceModel | None]:
-    """``lent`` in eval mode, without gradients, and in the precision that it is validated in."""
-    with lent(trainer, system) as model:
+def model_for_eval(trainer: pl.Trainer, system: SequenceSystem) -> Iterator[SequenceModel | None]:
+    """``model_on_rank_zero`` in eval mode, without gradients, and in the precision that it is validated in."""
+    with model_on_rank_zero(trainer, system) as model:
         if model is None:
             yield None
             return

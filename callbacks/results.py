@@ -11,7 +11,7 @@ from pytorch_lightning import Callback
 
 from ..atomic import cannot_write, check_writable, write_whole
 from ..run_dir import ENDED, folder_of
-from .error_guard import safely
+from .error_guard import warn_on_error
 
 VARIABLE = "LIGHTSEQ_RESULTS"
 """Names a file that gets the numbers too."""
@@ -87,8 +87,8 @@ class Results(Callback):
         seconds = self._before + perf_counter() - self._began
         record = {**self.best, "seconds": seconds, "precision": str(trainer.precision)}
         if folder is not None:
-            with safely("results.json"):
+            with warn_on_error("results.json"):
                 write_whole(folder / ENDED, json.dumps(record, indent=2) + "\n")
         if place := os.environ.get(VARIABLE):
-            with safely(VARIABLE):
+            with warn_on_error(VARIABLE):
                 write_whole(Path(place), json.dumps({**record, "folder": folder and str(folder)}))

@@ -1,4 +1,4 @@
-"""Memory that sizes would take at the least, compared with the machine's before anything is built."""
+"""ContextReport that sizes would take at the least, compared with the machine's before anything is built."""
 
 import os
 import sys

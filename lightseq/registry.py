@@ -192,9 +192,9 @@ def convert(
     for key in map(str, arguments):
         if key not in known:
             place = f"{places[key]}: " if places and key in places else ""
-            listed = ", ".join(known) or "none"
+            as_list = ", ".join(known) or "none"
             raise UserError(
-                f"{place}{name!r} has no argument {key!r}{did_you_mean(key, known) or '.'} It takes: {listed}"
+                f"{place}{name!r} has no argument {key!r}{did_you_mean(key, known) or '.'} It takes: {as_list}"
             )
     missing = [key for key, own in known.items() if own.default is own.empty and key not in arguments]
     if missing:

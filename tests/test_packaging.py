@@ -21,8 +21,8 @@ Run = Callable[..., tuple[int, str, str]]
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """The names in a wheel built from a copy of the tracked files."""
     folder = tmp_path_factory.mktemp("wheel")
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, listed.split("\0")):
+    as_list = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, as_list.split("\0")):
         if (ROOT / name).is_file():
             target = folder / "source" / name
             target.parent.mkdir(parents=True, exist_ok=True)

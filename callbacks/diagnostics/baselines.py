@@ -12,7 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 from ...analysis import ngram
 from ...data import SequenceData
 from ...training.system import SequenceSystem
-from ..error_guard import safely
+from ..error_guard import warn_on_error
 
 
 class Yardsticks(Callback):
@@ -44,7 +44,7 @@ class Yardsticks(Callback):
             for name, nats in found.rows.items():
                 bits = found.bits_per_character(nats)
                 values = {"val/loss": nats} | ({} if bits is None else {"val/bpc": bits})
-                with safely("the yardsticks"):
+                with warn_on_error("the yardsticks"):
                     level_lines(logger, name, values, last)
 
 

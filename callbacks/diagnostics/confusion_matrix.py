@@ -11,7 +11,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from ...metrics import TokenMetrics
 from ...training.system import SequenceSystem
 from ...types import Array
-from ..error_guard import safely
+from ..error_guard import warn_on_error
 from ..plots.canvas import BLUE, GAP, INK, LINE, RED, in_ascii, lettering
 
 MOST = 200
@@ -36,7 +36,7 @@ class ConfusionMatrix(Callback):
         assert isinstance(metric, TokenMetrics)
         boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
         if boards and metric.matrix is not None and pl_module.labels is not None:
-            with safely("the confusion matrix"):
+            with warn_on_error("the confusion matrix"):
                 image = picture(metric.matrix.numpy(), pl_module.labels)
                 for logger in boards:
                     logger.experiment.add_image("val/confusion_matrix", image, trainer.global_step, dataformats="HWC")

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from ...analysis import ngram
-from ...analysis.context import HISTORIES, Memory, measure
+from ...analysis.context import HISTORIES, ContextReport, measure
 from ...atomic import write_whole
 from ...data import SequenceData
 from ...data.corpus import choose
@@ -88,7 +88,7 @@ def texts(data: SequenceData) -> tuple[list[Tensor], int]:
     return documents, 0
 
 
-def line(memory: Memory, unit: str) -> str:
+def line(memory: ContextReport, unit: str) -> str:
     """The loss with short histories, as the terminal has it."""
     first, *others = [k for k in SAID if k in memory.by_history] or list(memory.by_history)[:1]
     words = f"memory with only the last {first} {unit} the loss is {memory.by_history[first]:.2f}"

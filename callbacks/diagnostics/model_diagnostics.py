@@ -13,8 +13,8 @@ from ...model import SequenceModel
 from ...run_dir import folder_of
 from ...training.system import SequenceSystem
 from ...types import NonNegativeInt, PositiveInt
-from ..error_guard import safely
-from ..eval_context import looking
+from ..error_guard import warn_on_error
+from ..eval_context import model_for_eval
 from ..fault_tolerance.graceful_stop import stop_asked
 from ..plots import gate_heatmap, surprisal
 from ..plots.canvas import add_picture
@@ -22,7 +22,7 @@ from . import excerpts
 from .context_report import record
 
 
-class Inside(Callback):
+class ModelDiagnostics(Callback):
     """Looks into the network.
 
     At validations, in TensorBoard, two pictures: ``inside/surprisal``, what a few texts of the validation split cost
@@ -59,15 +59,15 @@ class Inside(Callback):
         if not self.enabled or trainer.sanity_checking:
             return
         assert isinstance(pl_module, SequenceSystem)
-        with looking(trainer, pl_module) as model:
+        with model_for_eval(trainer, pl_module) as model:
             if model is None or stop_asked():
                 return
-            with safely("the norms of the weights"):
+            with warn_on_error("the norms of the weights"):
                 norms = {f"inside/weight_norm/{name}": norm for name, norm in weight_norms(model).items()}
                 for logger in trainer.loggers:
                     logger.log_metrics(norms, trainer.global_step)
             if self._drawn_update is None or trainer.global_step - self._drawn_update >= self.every_n_steps:
-                with safely("the pictures of the network"):
+                with warn_on_error("the pictures of the network"):
                     self._draw(trainer, pl_module, model)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -75,15 +75,15 @@ class Inside(Callback):
         if not self.enabled or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         assert isinstance(pl_module, SequenceSystem)
-        with looking(trainer, pl_module) as model:
+        with model_for_eval(trainer, pl_module) as model:
             if model is None:
                 return
             if self._drawn_update != trainer.global_step:
-                with safely("the pictures of the network"):
+                with warn_on_error("the pictures of the network"):
                     self._draw(trainer, pl_module, model)
             data = trainer.datamodule  # type: ignore[attr-defined]
             if isinstance(data, SequenceData) and pl_module.labels is None:
-                with safely("the measure of the memory"):
+                with warn_on_error("the measure of the memory"):
                     record(model, data, trainer, folder)
 
     def _draw(self, trainer: pl.Trainer, system: SequenceSystem, model: SequenceModel) -> None:
@@ -93,12 +93,12 @@ class Inside(Callback):
             return
         self._drawn_update = trainer.global_step
         texts = excerpts.choose(data, self.excerpts, self.characters)
-        with safely("the picture of the surprisal"):
+        with warn_on_error("the picture of the surprisal"):
             readings = excerpts.read(model, texts, system.vocabulary, system.labels is not None)
             image = surprisal.picture(readings)
             for board in boards:
                 add_picture(board, "inside/surprisal", image, trainer.global_step)
-        with safely("the picture of the gates"):
+        with warn_on_error("the picture of the gates"):
             first = excerpts.beginning(texts, self.characters)
             traces = excerpts.traces(model, first)
             if traces[0] and all(np.isfinite(values).all() for own in traces for values in own.values()):

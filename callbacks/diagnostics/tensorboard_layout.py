@@ -6,7 +6,7 @@ import pytorch_lightning as pl
 from pytorch_lightning import Callback
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from ..error_guard import safely
+from ..error_guard import warn_on_error
 from ..results import Results
 
 _COUNTED = {
@@ -61,7 +61,7 @@ class BoardLayout(Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         for logger in _boards(trainer):
-            with safely("the layout of the board"):
+            with warn_on_error("the layout of the board"):
                 logger.experiment.add_custom_scalars(LAYOUT)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -72,7 +72,7 @@ class BoardLayout(Callback):
         own = {**pl_module.hparams, **({} if data is None else data.hparams)}
         settings = {name: value for name, value in own.items() if name not in LONG}
         for logger in _boards(trainer):
-            with safely("the hyper-parameters on the board"):
+            with warn_on_error("the hyper-parameters on the board"):
                 step = int(self.results.best["step"])
                 logger.log_hyperparams({**settings, "precision": str(trainer.precision)}, best, step)
 

@@ -12,7 +12,7 @@ _groups: dict[object, dist.ProcessGroup | None] = {}
 """By the process group that a run computes with: the one that it talks over."""
 
 
-def agreed(number: int) -> int:
+def all_max(number: int) -> int:
     """The largest number that any process says; each must ask. Of one process its own."""
     if not _several():
         return number
@@ -21,7 +21,7 @@ def agreed(number: int) -> int:
     return int(said)
 
 
-def gathered(own: Any) -> list[Any]:
+def all_gather(own: Any) -> list[Any]:
     """What every process has to say, by rank; each must ask.
 
     Args:

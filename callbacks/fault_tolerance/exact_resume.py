@@ -11,8 +11,8 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from ...data import SequenceData
 from ...training.system import SequenceSystem
-from .distributed import gathered
-from .loop_progress import settle
+from .distributed import all_gather
+from .loop_progress import normalize_progress
 from .restored_state import check_loops, check_optimizer, check_run_record, check_schedules, restorable_states
 
 KEY = "lightseq"
@@ -59,7 +59,7 @@ class ExactResume(Callback):
             return
         assert isinstance(pl_module, SequenceSystem)
         loops = checkpoint["loops"]["fit_loop"]
-        due = settle(trainer, loops, self._validated)
+        due = normalize_progress(trainer, loops, self._validated)
         checkpoint["epoch"] = loops["epoch_progress"]["current"]["completed"]
         data = trainer.datamodule  # type: ignore[attr-defined]
         own = data if isinstance(data, SequenceData) else None
@@ -71,7 +71,7 @@ class ExactResume(Callback):
             "ending": trainer.should_stop,
             "accumulate": trainer.accumulate_grad_batches,
             # as they were read, until they are put back
-            "ranks": self._ranks or gathered(rank_state(pl_module)),
+            "ranks": self._ranks or all_gather(rank_state_dict(pl_module)),
         }
 
     def on_load_checkpoint(
@@ -143,20 +143,20 @@ class ExactResume(Callback):
         assert isinstance(pl_module, SequenceSystem)
         own = self._ranks[trainer.global_rank]
         trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
-        load_rank_state(pl_module, own)
+        load_rank_state_dict(pl_module, own)
         self._ranks = None
 
 
-def rank_state(system: SequenceSystem) -> dict[str, Any]:
+def rank_state_dict(system: SequenceSystem) -> dict[str, Any]:
     """What this rank goes on with beside the weights, as plain types and tensors on the CPU."""
     half_done = system.trainer.fit_loop._should_accumulate() and system.sharding is None  # parts are no plain tensors
     own = {name: p.grad.cpu() for name, p in system.named_parameters() if p.grad is not None} if half_done else {}
-    return {**system.carried.state_dict(), "gradients": own, "random": random_states()}
+    return {**system.rank_state.state_dict(), "gradients": own, "random": random_states()}
 
 
-def load_rank_state(system: SequenceSystem, state: dict[str, Any]) -> None:
+def load_rank_state_dict(system: SequenceSystem, state: dict[str, Any]) -> None:
     """Go on from where ``rank_state`` was taken."""
-    system.carried.load_state_dict(state)
+    system.rank_state.load_state_dict(state)
     for name, gradient in state["gradients"].items():
         parameter = system.get_parameter(name)
         if gradient.shape != parameter.shape:

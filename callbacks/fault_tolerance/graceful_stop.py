@@ -16,7 +16,7 @@ from pytorch_lightning import Callback
 from ...data import SequenceData
 from ...errors import Stopped, UserError
 from ..averaging import averaged
-from .distributed import agreed
+from .distributed import all_max
 from .last_checkpoint import LastCheckpoint
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -143,12 +143,12 @@ class GracefulStop(Callback):
         _asked.at_once = False
         data = trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, SequenceData):
-            data.between_batches.append(partial(self._between_batches, trainer))
+            data.batch_boundary_hooks.append(partial(self._between_batches, trainer))
 
     def _between_batches(self, trainer: pl.Trainer) -> None:
         if self._stop_after and trainer.global_step >= self._stop_after:
             _asked.signal = _asked.signal or signal.SIGTERM
-        if number := agreed(_asked.signal):
+        if number := all_max(_asked.signal):
             self._stop(trainer, number)
 
     def on_validation_batch_start(
@@ -156,19 +156,19 @@ class GracefulStop(Callback):
     ) -> None:
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
-        if number := agreed(_asked.signal):
+        if number := all_max(_asked.signal):
             with averaged(trainer, pl_module):  # back: a validation has swapped them
                 self._stop(trainer, number)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Before anything is recorded of it: what was counted last may have been cut short."""
-        if not trainer.sanity_checking and trainer.state.fn == "fit" and (number := agreed(_asked.signal)):
+        if not trainer.sanity_checking and trainer.state.fn == "fit" and (number := all_max(_asked.signal)):
             self._stop(trainer, number)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The last checkpoint is on disk."""
         _asked.at_once = True
-        if number := agreed(_asked.signal):
+        if number := all_max(_asked.signal):
             raise Stopped(number)
 
     def _stop(self, trainer: pl.Trainer, number: int) -> None:

@@ -12,7 +12,7 @@ from ...checkpoint.load import LAST
 from ...data import SequenceData
 from ...run_dir import folder_of
 from ...types import NonNegativeInt
-from ..error_guard import safely
+from ..error_guard import warn_on_error
 from .nonfinite_guard import all_finite
 
 
@@ -40,7 +40,7 @@ class LastCheckpoint(Checkpoint):
         self._saved_update, self._written = trainer.global_step, False
         data = trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, SequenceData):
-            data.between_batches.append(partial(self._between_batches, trainer))
+            data.batch_boundary_hooks.append(partial(self._between_batches, trainer))
 
     def _between_batches(self, trainer: pl.Trainer) -> None:
         if self.every_n_steps and trainer.global_step >= self._saved_update + self.every_n_steps:
@@ -64,7 +64,7 @@ class LastCheckpoint(Checkpoint):
             return
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
-                with safely("the curves on disk"):
+                with warn_on_error("the curves on disk"):
                     logger.experiment.flush()
         trainer.save_checkpoint(self.path, weights_only=False)
         self._saved_update, self._written = trainer.global_step, True

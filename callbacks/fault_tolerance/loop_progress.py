@@ -5,7 +5,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 
-def settle(trainer: pl.Trainer, loops: dict[str, Any], validated: int) -> bool:
+def normalize_progress(trainer: pl.Trainer, loops: dict[str, Any], validated: int) -> bool:
     """Rewrite the counters that a checkpoint holds, so that a run goes on with the next batch.
 
     Lightning writes them as they are in the middle of whatever calls for the checkpoint, and guesses from them, when a

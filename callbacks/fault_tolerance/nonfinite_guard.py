@@ -15,7 +15,7 @@ from ...atomic import open_whole
 from ...checkpoint.load import LAST, PREVIOUS
 from ...errors import UserError, quote
 from ...run_dir import folder_of
-from ...training.gradients import Refused
+from ...training.gradients import NonFiniteUpdate
 from ...training.system import SequenceSystem
 from ...types import Batch, NonNegativeInt
 
@@ -29,7 +29,7 @@ LOOK_EVERY = 50
 """Updates between two looks on a GPU, where nothing is logged."""
 
 
-class FiniteGuard(Callback):
+class NonFiniteGuard(Callback):
     """Ends a training whose loss or gradient is not finite, before the weights are.
 
     The update is not made: weights, moments and checkpoints stay finite. The run ends on all ranks with exit status 1
@@ -60,7 +60,7 @@ class FiniteGuard(Callback):
         assert isinstance(pl_module, SequenceSystem)
         waits = pl_module.device.type != "cpu" and not self.skip
         logged = trainer.log_every_n_steps  # type: ignore[attr-defined]  # Lightning sets it late
-        pl_module.look_every = (logged or LOOK_EVERY) if waits else 1
+        pl_module.check_every = (logged or LOOK_EVERY) if waits else 1
         pl_module.refused, self._last, self._in_a_row, self._skipped = None, 0, 0, 0
 
     def on_train_batch_end(
@@ -81,7 +81,7 @@ class FiniteGuard(Callback):
         elif trainer.is_global_zero:
             self._warn(refused)
 
-    def _warn(self, refused: Refused) -> None:
+    def _warn(self, refused: NonFiniteUpdate) -> None:
         self._skipped += 1
         if self._skipped > TOLD:
             return
@@ -89,7 +89,7 @@ class FiniteGuard(Callback):
         row = f", {self._in_a_row} in a row" if self._in_a_row > 1 else ""
         warnings.warn(f"update {refused.update} is left out{row}: {what(refused)}{end}", stacklevel=2)
 
-    def _stop(self, trainer: pl.Trainer, system: SequenceSystem, refused: Refused) -> None:
+    def _stop(self, trainer: pl.Trainer, system: SequenceSystem, refused: NonFiniteUpdate) -> None:
         """End on all ranks, which see the same.
 
         Raises:
@@ -101,14 +101,14 @@ class FiniteGuard(Callback):
         trainer.strategy.barrier("not finite")
         if trainer.global_rank:
             raise SystemExit(0)
-        since = f", but the {system.look_every - 1} before it were not looked at" if system.look_every > 1 else ""
+        since = f", but the {system.check_every - 1} before it were not looked at" if system.check_every > 1 else ""
         raise UserError(
             f"training has diverged: {what(refused)}. No update was made with it{since}. {self._kept()}; {written}. "
             f"Try {', or '.join(advice(trainer, system, refused))}",
             status=1,
         )
 
-    def _write_batches(self, trainer: pl.Trainer, refused: Refused) -> str:
+    def _write_batches(self, trainer: pl.Trainer, refused: NonFiniteUpdate) -> str:
         """Where they are, in words."""
         rank = trainer.global_rank
         place = self._folder / (f"not_finite.rank{rank}.pt" if rank else "not_finite.pt")
@@ -160,7 +160,7 @@ def _finite(tensor: Tensor) -> bool:
     return not tensor.is_floating_point() or bool(tensor.abs().max().isfinite())
 
 
-def what(refused: Refused) -> str:
+def what(refused: NonFiniteUpdate) -> str:
     """What has happened, in words."""
     rate, norm = f"learning rate {refused.learning_rate:.4g}", f"gradient norm {refused.gradient_norm:.4g}"
     if math.isfinite(refused.loss):
@@ -169,7 +169,7 @@ def what(refused: Refused) -> str:
     return f"the loss of update {refused.update} is {refused.loss} ({rate}, {norm}{before})"
 
 
-def advice(trainer: pl.Trainer, system: SequenceSystem, refused: Refused) -> list[str]:
+def advice(trainer: pl.Trainer, system: SequenceSystem, refused: NonFiniteUpdate) -> list[str]:
     """What to try, by what the run is like."""
     rate = system.learning_rate
     words = [f"--model.learning_rate {rate / 3 if rate < 1 else USUAL_RATE:.1g}"]

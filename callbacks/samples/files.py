@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ...atomic import append_whole
-from ..error_guard import safely
+from ..error_guard import warn_on_error
 from .table import Showing
 
 RECORD, PAGE = "samples.jsonl", "samples.md"
@@ -24,9 +24,9 @@ def write(folder: Path, showing: Showing) -> None:
         json.dumps({"step": showing.update, "epoch": showing.epoch, **sample._asdict()}) + "\n"
         for sample in showing.samples
     ]
-    with safely(RECORD):
+    with warn_on_error(RECORD):
         _append(folder / RECORD, "".join(lines))
-    with safely(PAGE):
+    with warn_on_error(PAGE):
         _append(folder / PAGE, f"{showing.page()}\n")
 
 
@@ -40,9 +40,9 @@ def keep(folder: Path, update: int) -> None:
         heading = HEADING.match(line)
         return heading is not None and int(heading[1].replace(b",", b"")) > update
 
-    with safely(RECORD):
+    with warn_on_error(RECORD):
         _cut(folder / RECORD, is_later)
-    with safely(PAGE):
+    with warn_on_error(PAGE):
         _cut(folder / PAGE, begins_later)
 
 

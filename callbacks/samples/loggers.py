@@ -6,7 +6,7 @@ from PIL import Image
 from pytorch_lightning.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
 from ...types import Rendering
-from ..error_guard import safely
+from ..error_guard import warn_on_error
 from ..plots.canvas import add_picture
 from . import sanitize
 from .table import Showing, tag_of
@@ -29,18 +29,18 @@ def send(logger: Logger, showing: Showing) -> None:
 
 def _to_tensorboard(logger: TensorBoardLogger, showing: Showing) -> None:
     """A text tag a temperature and one for the table; pictures and sounds by temperature and prompt."""
-    with safely("the samples' text in TensorBoard"):
+    with warn_on_error("the samples' text in TensorBoard"):
         board = logger.experiment
         for temperature in dict.fromkeys(showing.temperatures):
             board.add_text(f"samples/{tag_of(temperature)}", showing.markdown(temperature), showing.update)
         board.add_text("samples/table", sanitize.table(showing.header(), showing.rows()), showing.update)
     for tag, rendering in showing.rendered:
         if rendering.image is not None:
-            with safely("the samples' pictures in TensorBoard"):
+            with warn_on_error("the samples' pictures in TensorBoard"):
                 pixels = Image.fromarray(_pixels(tag, rendering.image))
                 add_picture(logger.experiment, tag, pixels, showing.update)
         if rendering.audio is not None:
-            with safely("the samples' sound in TensorBoard"):
+            with warn_on_error("the samples' sound in TensorBoard"):
                 sound, rate = _sound(tag, rendering)
                 board = logger.experiment  # which would show no sound under a tag that a picture has
                 board.add_audio(f"{tag}/sound", torch.from_numpy(sound)[None], showing.update, sample_rate=rate)
@@ -48,15 +48,15 @@ def _to_tensorboard(logger: TensorBoardLogger, showing: Showing) -> None:
 
 def _to_wandb(logger: WandbLogger, showing: Showing) -> None:
     """The table; pictures and sounds by temperature and prompt. Sounds need the package soundfile, as W&B says."""
-    with safely("the samples' text in Weights & Biases"):
+    with warn_on_error("the samples' text in Weights & Biases"):
         rows = [[sanitize.plain(text) for text in row] for row in showing.rows()]
         logger.log_text("samples/table", columns=showing.header(), data=rows, step=showing.update)
     for tag, rendering in showing.rendered:
         if rendering.image is not None:
-            with safely("the samples' pictures in Weights & Biases"):
+            with warn_on_error("the samples' pictures in Weights & Biases"):
                 logger.log_image(tag, [_pixels(tag, rendering.image)], step=showing.update)
         if rendering.audio is not None:
-            with safely("the samples' sound in Weights & Biases"):
+            with warn_on_error("the samples' sound in Weights & Biases"):
                 sound, rate = _sound(tag, rendering)
                 logger.log_audio(f"{tag}/sound", [sound], step=showing.update, sample_rate=[rate])
 
@@ -64,11 +64,11 @@ def _to_wandb(logger: WandbLogger, showing: Showing) -> None:
 def _to_mlflow(logger: MLFlowLogger, showing: Showing) -> None:
     """The page of each showing and its pictures, as artifacts; MLflow plays no sound."""
     name = f"samples/update_{showing.update:08d}"
-    with safely("the samples' text in MLflow"):
+    with warn_on_error("the samples' text in MLflow"):
         logger.experiment.log_text(logger.run_id, showing.page(), f"{name}.md")
     for tag, rendering in showing.rendered:
         if rendering.image is not None:
-            with safely("the samples' pictures in MLflow"):
+            with warn_on_error("the samples' pictures in MLflow"):
                 file = f"{name}/{tag.removeprefix('samples/').replace('/', '_')}.png"
                 logger.experiment.log_image(logger.run_id, _pixels(tag, rendering.image), artifact_file=file)
 

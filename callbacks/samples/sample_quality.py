@@ -14,8 +14,8 @@ from ...data import SequenceData
 from ...model import SequenceModel
 from ...training.system import SequenceSystem
 from ..diagnostics.baselines import level_lines
-from ..error_guard import safely
-from ..eval_context import lent
+from ..error_guard import warn_on_error
+from ..eval_context import model_on_rank_zero
 from ..fault_tolerance.graceful_stop import stop_asked
 from .show_samples import SampleText
 from .table import tag_of
@@ -62,7 +62,7 @@ class SampleQuality(Callback):
         if not trainer.strategy.broadcast(self._is_due(trainer)):  # a wish to stop may have reached one rank alone
             return
         values = dict[str, float]()
-        with lent(trainer, pl_module) as model:
+        with model_on_rank_zero(trainer, pl_module) as model:
             if model is not None:
                 values = self._values(trainer, pl_module, model, data)
         pl_module.log_dict(trainer.strategy.broadcast(values), sync_dist=True)
@@ -86,7 +86,7 @@ class SampleQuality(Callback):
         unknown = dict.fromkeys(_monitored(trainer), math.nan)
         before, self._counted_update = self._counted_update, trainer.global_step
         values, complete = dict[str, float](), False
-        with safely("the samples' quality"):
+        with warn_on_error("the samples' quality"):
             judged = True
             for heat, found, whole in self._by_temperature(system, model, data):
                 values |= {f"samples/{name}/{tag_of(heat)}": value for name, value in found.items()}
@@ -116,7 +116,7 @@ class SampleQuality(Callback):
     ) -> tuple[dict[str, float], bool]:
         """Numbers by name, and whether the dataset's judge is among them."""
         found = quality(texts, ended, self.sampling.corpus(data))
-        with safely("the dataset's judge"):
+        with warn_on_error("the dataset's judge"):
             return {name: float(share) for name, share in data.dataset.judge(texts).items()} | found, True
         return found, False
 
@@ -133,7 +133,7 @@ class SampleQuality(Callback):
     def _draw_lines(self, trainer: pl.Trainer, values: Mapping[str, float], last: int) -> None:
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
-                with safely("the samples' yardsticks"):
+                with warn_on_error("the samples' yardsticks"):
                     level_lines(logger, "held_out", values, last)
 
 

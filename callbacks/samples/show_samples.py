@@ -18,8 +18,8 @@ from ...sampling.generate import Sample, generate
 from ...training.system import SequenceSystem
 from ...types import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from ...vocabulary import Vocabulary
-from ..error_guard import guard, safely
-from ..eval_context import lent
+from ..error_guard import guard_loggers, warn_on_error
+from ..eval_context import model_on_rank_zero
 from ..fault_tolerance.graceful_stop import stop_asked
 from . import files, loggers, terminal
 from .table import Rendered, Showing, tag_of
@@ -52,7 +52,7 @@ class SampleText(Callback):
         at_validation: Show them in the logger and the files, though not in the terminal, at validations too: where
             half of ``every_n_steps`` has passed since the last showing, or more.
         judged: Samples of each temperature but 0 whose quality is counted, from the empty prompt; 0 counts none.
-        copies_up_to: Tokens of a training split in which copies are looked up; the index takes 13 bytes a
+        max_indexed_tokens: Tokens of a training split in which copies are looked up; the index takes 13 bytes a
             character, and 36 while it is made, of a list of names twice that.
         max_seconds: Of drawing, for one showing, and for one count of the quality; samples that take longer are cut.
         seed: Of the random numbers.
@@ -68,13 +68,13 @@ class SampleText(Callback):
         every_n_steps: NonNegativeInt = 200,
         at_validation: bool = True,
         judged: NonNegativeInt = 50,
-        copies_up_to: NonNegativeInt = 10_000_000,
+        max_indexed_tokens: NonNegativeInt = 10_000_000,
         max_seconds: PositiveFloat = 60.0,
         seed: NonNegativeInt = 0,
     ) -> None:
         self.temperatures, self.prompts, self.n, self.length = temperatures, prompts, n, length
         self.top_k, self.every_n_steps, self.seed = top_k, every_n_steps, seed
-        self.at_validation, self.judged, self.copies_up_to = at_validation, judged, copies_up_to
+        self.at_validation, self.judged, self.max_indexed_tokens = at_validation, judged, max_indexed_tokens
         self.max_seconds, self._cut_told = max_seconds, False
         self._folder: Path | None = None
         self._corpus: Corpus | None = None
@@ -107,7 +107,7 @@ class SampleText(Callback):
             return
         self._folder, self._corpus, self._showing, self._shown_update, self._told_update = None, None, None, -1, -1
         self._cut_told = False
-        guard(trainer.loggers)
+        guard_loggers(trainer.loggers)
         data = trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, SequenceData) and data.labels is None:
             self.prompts_for(data)  # a mistake is told now, not at the first showing
@@ -146,9 +146,9 @@ class SampleText(Callback):
             return
         if self._shown_update != trainer.global_step:
             before, self._shown_update, self._showing = self._shown_update, trainer.global_step, None
-            with lent(trainer, pl_module) as model:
+            with model_on_rank_zero(trainer, pl_module) as model:
                 if model is not None:
-                    with safely("samples"):
+                    with warn_on_error("samples"):
                         showing = self._drawn(trainer, pl_module, model)
                         if showing is None:
                             self._shown_update = before  # a checkpoint that is written now knows of none
@@ -156,7 +156,7 @@ class SampleText(Callback):
                             self._write(trainer, showing)
         if told and self._showing is not None and self._told_update != trainer.global_step:
             self._told_update = trainer.global_step
-            with safely("samples in the terminal"):
+            with warn_on_error("samples in the terminal"):
                 terminal.show(self._showing)
 
     def _write(self, trainer: pl.Trainer, showing: Showing) -> None:
@@ -178,10 +178,10 @@ class SampleText(Callback):
         notes: list[list[str]] = [[] for _ in samples]
         rendered = []
         if own:
-            with safely("copies in samples"):
+            with warn_on_error("copies in samples"):
                 notes = self.corpus(data).notes([sample.text for sample in samples])
             for place, tag in self._places(len(samples)):
-                with safely("what the dataset makes of samples"):
+                with warn_on_error("what the dataset makes of samples"):
                     rendering = data.dataset.render(samples[place].text)
                     notes[place] += list(rendering.remarks)[:REMARKS]
                     rendered.append(Rendered(tag, rendering))
@@ -203,7 +203,7 @@ class SampleText(Callback):
 
         Args:
             system: Whose vocabulary it is.
-            model: Its network, as ``lent`` gives it.
+            model: Its network, as ``model_on_rank_zero`` gives it.
             prompts: Texts to continue.
             heats: Temperatures.
             n: Samples of each.
@@ -238,5 +238,5 @@ class SampleText(Callback):
     def corpus(self, data: SequenceData) -> Corpus:
         """What samples are compared with, read when it is first asked for."""
         if self._corpus is None:
-            self._corpus = Corpus(data, self.copies_up_to, self.length)
+            self._corpus = Corpus(data, self.max_indexed_tokens, self.length)
         return self._corpus

@@ -19,7 +19,7 @@ ROWS, WINDOW = 32, 64
 """Texts that are read side by side, and time steps at once."""
 
 
-class Memory(NamedTuple):
+class ContextReport(NamedTuple):
     """Nats per token."""
 
     loss: float
@@ -50,7 +50,7 @@ class _Scores(NamedTuple):
 @torch.no_grad()
 def measure(
     model: SequenceModel, texts: Sequence[Tensor], skip: int = 0, histories: Sequence[int] = HISTORIES
-) -> Memory:
+) -> ContextReport:
     """Score texts with their history whole, and with no more than the last k tokens of it.
 
     A token is predicted from the last k by a run over these alone, from the initial state. That takes k time steps a
@@ -81,7 +81,7 @@ def measure(
         by_history[history] += float(costs.mean()) * share
         if count < len(longer):
             errors[history] = float(costs.std()) * share / count**0.5
-    return Memory(loss, len(scores.nats), by_history, errors, {} if skip else _by_position(scores))
+    return ContextReport(loss, len(scores.nats), by_history, errors, {} if skip else _by_position(scores))
 
 
 def _score(model: SequenceModel, padded: Tensor, lengths: Tensor, skip: int) -> _Scores:

@@ -11,7 +11,7 @@ from torch.nn.functional import logsigmoid, softplus
 from ..types import State
 from .cells import Internals
 from .residual import Blocks, linear
-from .scan import precise, scan
+from .scan import at_least_float32, scan
 
 SHARPNESS = 8.0
 """c of Griffin's equation 3: an open recurrence gate forgets that many times faster than a = s(Lambda) does."""
@@ -67,7 +67,7 @@ class MinGRUMixer(nn.Module):
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State, Internals]:
         """x (B, T, H) -> h (B, T, H), the last h, and ``update``, ``candidate``, ``hidden``."""
-        total, candidate = precise(self.update(x)), precise(self.candidate(x))
+        total, candidate = at_least_float32(self.update(x)), at_least_float32(self.candidate(x))
         update = total.sigmoid()
         hidden = scan((-total).sigmoid(), update * candidate, *state)
         return hidden, (hidden[:, -1],), {"update": update, "candidate": candidate, "hidden": hidden}
@@ -90,8 +90,8 @@ class MinLSTMMixer(nn.Module):
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State, Internals]:
         """x (B, T, H) -> h (B, T, H), the last h, and ``input`` and ``forget``, divided, ``candidate``, ``hidden``."""
         # f / (f + i) = s(log f - log i), which stays right where both are nearly 0
-        odds = logsigmoid(precise(self.forget(x))) - logsigmoid(precise(self.input(x)))
-        forget, written, candidate = odds.sigmoid(), (-odds).sigmoid(), precise(self.candidate(x))
+        odds = logsigmoid(at_least_float32(self.forget(x))) - logsigmoid(at_least_float32(self.input(x)))
+        forget, written, candidate = odds.sigmoid(), (-odds).sigmoid(), at_least_float32(self.candidate(x))
         hidden = scan(forget, written * candidate, *state)
         return hidden, (hidden[:, -1],), {"input": written, "forget": forget, "candidate": candidate, "hidden": hidden}
 
@@ -115,8 +115,8 @@ class RGLRUMixer(nn.Module):
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State, Internals]:
         """x (B, T, H) -> h (B, T, H), the last h, and ``recurrence``, ``input``, ``decay``, ``hidden``."""
-        recurrence, written = precise(self.recurrence(x)).sigmoid(), precise(self.input(x)).sigmoid()
-        log_decay = -SHARPNESS * recurrence * softplus(-precise(self.logit))
+        recurrence, written = at_least_float32(self.recurrence(x)).sigmoid(), at_least_float32(self.input(x)).sigmoid()
+        log_decay = -SHARPNESS * recurrence * softplus(-at_least_float32(self.logit))
         decay = log_decay.exp()
         # the root's slope at 0 is infinite, and that times a gradient of 0 is not a number
         scale = (-torch.expm1(2 * log_decay)).clamp_min(1e-12).sqrt()

@@ -14,7 +14,7 @@ from ..errors import UserError
 from ..types import PositiveFloat, PositiveInt, Probability, State
 from .cells import Internals
 from .residual import Blocks, linear
-from .scan import precise
+from .scan import at_least_float32
 
 CHUNK = 64
 """Time steps whose products of queries and keys are taken at once: T of them cost T * CHUNK products, not T * T."""
@@ -108,13 +108,13 @@ class MLSTMMixer(nn.Module):
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State, Internals]:
         """x (B, T, H) -> y (B, T, H), the parts after the window, and ``input``, ``forget``, ``output``, ``hidden``."""
-        vectors = (precise(part(x)) for part in (self.query, self.key, self.value))
+        vectors = (at_least_float32(part(x)) for part in (self.query, self.key, self.value))
         query, key, value = (vector.view(*x.shape[:2], self.heads, -1).transpose(1, 2) for vector in vectors)
-        log_input, log_forget = precise(self.input(x)), logsigmoid(precise(self.forget(x)))
+        log_input, log_forget = at_least_float32(self.input(x)), logsigmoid(at_least_float32(self.forget(x)))
         gates = (log_input.transpose(1, 2), log_forget.transpose(1, 2))
         read, state = remember(Window(query, key * key.shape[-1] ** -0.5, value, *gates), state)
         normed = layer_norm(read.transpose(1, 2), read.shape[-1:], eps=EPSILON).flatten(2)
-        output = precise(self.output(x)).sigmoid()
+        output = at_least_float32(self.output(x)).sigmoid()
         hidden = output * (normed * self.weight + self.bias)
         internals = {"input": log_input.exp(), "forget": log_forget.exp(), "output": output, "hidden": hidden}
         return hidden, state, internals

@@ -16,11 +16,11 @@ from ..vocabulary import Vocabulary
 from .batching import BatchSource, DocumentBatches, StreamBatches
 from .cache import locked
 from .corpus import token_counts
-from .dataset import TextDataset, blamed
+from .dataset import TextDataset, plugin_errors
 from .encoding.scan import survey
 from .encoding.store import Store, open_store, own_tokens
 from .loader import SequenceLoader
-from .splits import Deal, split_documents, split_stream
+from .splits import SplitPlan, split_documents, split_stream
 
 COUNTED = 1 << 24
 """Tokens that are counted for the first one to draw: enough to know, and a large text need not be read for it."""
@@ -82,11 +82,11 @@ class SequenceData(pl.LightningDataModule):
         if fold >= folds:
             raise UserError(f"data.fold {fold}: a val_fraction of {val_fraction:g} has {folds} folds")
         self.dataset_name, self.batch_size, self.window, self.val_lanes = dataset, batch_size, window, val_lanes
-        self.deal = Deal(split_seed, val_fraction, test_fraction, fold)
+        self.plan = SplitPlan(split_seed, val_fraction, test_fraction, fold)
         self.cold_starts = cold_starts
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0")) if seed is None else seed
         self._given = tokens, label_names
-        self.between_batches: list[Callable[[], None]] = []
+        self.batch_boundary_hooks: list[Callable[[], None]] = []
         """Called before each training batch is taken: there a run can be stored, and stopped."""
         source = registry.build(registry.DATASETS, dataset, dataset_args)
         if not isinstance(source, TextDataset):
@@ -119,14 +119,14 @@ class SequenceData(pl.LightningDataModule):
         """
         if type(self.dataset).download is not TextDataset.download:
             place = f"download-{re.sub(r'[^a-zA-Z0-9]', '_', self.dataset_name)}"
-            with locked(place, read_only=True), blamed(self.dataset, self.dataset_name, "download"):
+            with locked(place, read_only=True), plugin_errors(self.dataset, self.dataset_name, "download"):
                 self.dataset.download()
 
     @cached_property
     def parts(self) -> dict[str, Array]:
         """By split: document numbers, or the token ids of a stream."""
         split = split_stream if self.dataset.layout == "stream" else split_documents
-        return split(self.store, self.deal, self.dataset_name)
+        return split(self.store, self.plan, self.dataset_name)
 
     @property
     def vocabulary(self) -> list[str]:
@@ -154,7 +154,7 @@ class SequenceData(pl.LightningDataModule):
 
     def teardown(self, stage: str) -> None:
         """What one fit has asked for is no other's."""
-        self.between_batches.clear()
+        self.batch_boundary_hooks.clear()
 
     def train_dataloader(self) -> SequenceLoader:
         """The training split in the order of the seed. An update has the same rows, by whatever number of ranks and of
@@ -166,8 +166,8 @@ class SequenceData(pl.LightningDataModule):
         if self.dataset.layout == "stream":
             lanes, own = self.training_lanes(world * accumulate), {"seed": self.seed, "cold_starts": self.cold_starts}
             source = self._stream("train", lanes, self.window, accumulate=accumulate, **own)
-            return SequenceLoader(source, epoch, self.between_batches)
-        return SequenceLoader(self._documents("train", self.seed, accumulate), epoch, self.between_batches)
+            return SequenceLoader(source, epoch, self.batch_boundary_hooks)
+        return SequenceLoader(self._documents("train", self.seed, accumulate), epoch, self.batch_boundary_hooks)
 
     def val_dataloader(self) -> list[SequenceLoader]:
         """The validation split, whole; for a stream with the state carried, then in cold windows."""

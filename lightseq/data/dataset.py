@@ -72,7 +72,7 @@ class TextDataset(ABC):
 
 
 @contextmanager
-def blamed(dataset: TextDataset, name: str, hook: str) -> Iterator[None]:
+def plugin_errors(dataset: TextDataset, name: str, hook: str) -> Iterator[None]:
     """While a hook of a dataset's runs: a file that cannot be read is the user's mistake, and whatever else a
     stranger's code raises is its own. A bug of a built-in one keeps its traceback.
 

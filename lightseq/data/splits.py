@@ -16,7 +16,7 @@ LABELLED = 1 << 16
 """Documents whose labels are looked at together."""
 
 
-class Deal(NamedTuple):
+class SplitPlan(NamedTuple):
     """How to split what does not say its split itself."""
 
     seed: int
@@ -24,7 +24,7 @@ class Deal(NamedTuple):
     test_fraction: float
     fold: int
 
-    def cuts(self, n: int) -> tuple[int, int, int]:
+    def boundaries(self, n: int) -> tuple[int, int, int]:
         """Where validation starts and stops and test stops, among ``n`` things in a circle: fold k validates on the
         k-th part. Where ``val_fraction`` divides 1, the folds together validate on everything once."""
         start = round(self.fold * self.val_fraction * n)
@@ -32,7 +32,7 @@ class Deal(NamedTuple):
         test = max(1, round(self.test_fraction * n)) if self.test_fraction else 0
         return start, start + val, start + val + test
 
-    def among(self, store: Store) -> "Deal":
+    def among(self, store: Store) -> "SplitPlan":
         """The same deal for documents of which some say their split: to train and to the splits that none claims."""
         claimed = {SPLITS[number] for number in np.unique(store.splits)}
         return self._replace(
@@ -41,7 +41,7 @@ class Deal(NamedTuple):
         )
 
 
-def split_documents(store: Store, deal: Deal, name: str) -> dict[str, Array]:
+def split_documents(store: Store, plan: SplitPlan, name: str) -> dict[str, Array]:
     """Document numbers by split. Documents of one group fall on one side: equal texts, where they name none.
 
     A document that says its split is in it, and so are those of its group that say none. The others are dealt to train
@@ -54,12 +54,12 @@ def split_documents(store: Store, deal: Deal, name: str) -> dict[str, Array]:
     side = np.zeros(int(group.max()) + 1, np.uint8)
     for split in (TRAIN, VAL, TEST):  # where a group says several, those of it that say none are held out
         side[group[store.splits == split]] = split
-    deal = deal.among(store)
+    plan = plan.among(store)
     free = np.flatnonzero(side == 0)
-    start, val, test = deal.cuts(len(free))
-    dealt = free[np.roll(np.random.default_rng(deal.seed).permutation(len(free)), -start)[: test - start]]
+    start, val, test = plan.boundaries(len(free))
+    assigned = free[np.roll(np.random.default_rng(plan.seed).permutation(len(free)), -start)[: test - start]]
     side[free] = TRAIN
-    side[dealt[: val - start]], side[dealt[val - start :]] = VAL, TEST
+    side[assigned[: val - start]], side[assigned[val - start :]] = VAL, TEST
     sides = np.where(store.splits > 0, store.splits, side[group])
     kept = (sides == TRAIN) | (store.augmented == 0)
     parts = {split: np.flatnonzero((sides == SPLITS.index(split)) & kept) for split in SPLITS[1:]}
@@ -86,7 +86,7 @@ def _groups(digests: Array) -> Array:
     return group
 
 
-def split_stream(store: Store, deal: Deal, name: str) -> dict[str, Array]:
+def split_stream(store: Store, plan: SplitPlan, name: str) -> dict[str, Array]:
     """Token ids by split: by what the documents say; the text that says nothing is cut by position, train first, into
     train and the splits that no document claims.
 
@@ -95,11 +95,11 @@ def split_stream(store: Store, deal: Deal, name: str) -> dict[str, Array]:
     Raises:
         UserError: Too little text.
     """
-    if deal.fold:
-        raise UserError(f"data.fold {deal.fold}: a stream is cut by position, and has no folds")
+    if plan.fold:
+        raise UserError(f"data.fold {plan.fold}: a stream is cut by position, and has no folds")
     said = {split: _joined(store, np.flatnonzero(store.splits == SPLITS.index(split))) for split in SPLITS}
     free = said.pop("")
-    _, val, test = deal.among(store).cuts(len(free))
+    _, val, test = plan.among(store).boundaries(len(free))
     train = max(0, len(free) - test)
     cut = {"train": free[:train], "val": free[train : train + val], "test": free[train + val :]}
     parts = {split: _both(said[split], cut[split]) for split in SPLITS[1:]}

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..analysis.ngram import Yardsticks, yardsticks
 from ..data.corpus import label_text, token_counts
-from ..data.dataset import blamed
+from ..data.dataset import plugin_errors
 from ..data.encoding.store import Store
 from ..types import Array
 from ..vocabulary import Vocabulary, shorten
@@ -104,7 +104,7 @@ def examine(data: "SequenceData") -> Report:
     store, parts, stream = data.store, data.parts, data.dataset.layout == "stream"
     counts = token_counts(store.tokens, len(store.vocabulary))
     own = None if stream else _documents(store, data)
-    with blamed(data.dataset, data.dataset_name, "problems"):
+    with plugin_errors(data.dataset, data.dataset_name, "problems"):
         problems = iter(data.dataset.problems())
         shown = list(islice(problems, PROBLEMS))
         more = sum(1 for _ in problems)
@@ -139,7 +139,7 @@ def _documents(store: Store, data: "SequenceData") -> Documents:
     named = {number for number, _ in equal.most} | {number for _, *pair in near.pairs for number in pair}
     vocabulary, offsets = Vocabulary(store.vocabulary), store.offsets
     texts = {d: vocabulary.decode(store.tokens[offsets[d] : min(offsets[d] + 400, offsets[d + 1])]) for d in named}
-    overlap = document_overlap(store, hashes, data.parts, data.deal)
+    overlap = document_overlap(store, hashes, data.parts, data.plan)
     return Documents(np.diff(offsets), equal, near, overlap, {d: shorten(text) for d, text in texts.items()})
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..data.corpus import choose
 from ..data.encoding.store import Store
-from ..data.splits import Deal
+from ..data.splits import SplitPlan
 from ..types import Array
 
 BLOCK = 1 << 20
@@ -60,7 +60,7 @@ class NearDuplicates(NamedTuple):
 class Overlap(NamedTuple):
     """The share of held-out documents whose text also stands in training."""
 
-    dealt: float
+    assigned: float
     """As the documents are dealt."""
     random: float
     """If they were dealt at random whatever their texts, with the same fractions and seed."""
@@ -102,12 +102,12 @@ def equal_texts(hashes: Array) -> Duplicates:
     return Duplicates(len(hashes), len(hashes) - len(first), most)
 
 
-def document_overlap(store: Store, hashes: Array, parts: Mapping[str, Array], deal: Deal) -> Overlap:
+def document_overlap(store: Store, hashes: Array, parts: Mapping[str, Array], plan: SplitPlan) -> Overlap:
     """Among the documents that have hashes; the random deal leaves out what is augmented."""
     train, *held_out = (parts[split][parts[split] < len(hashes)] for split in ("train", "val", "test"))
     free = hashes[store.augmented[: len(hashes)] == 0]
-    start, _, stop = deal.cuts(len(free))
-    order = np.roll(free[np.random.default_rng(deal.seed).permutation(len(free))], -start)
+    start, _, stop = plan.boundaries(len(free))
+    order = np.roll(free[np.random.default_rng(plan.seed).permutation(len(free))], -start)
     _, counts = np.unique(free, return_counts=True)
     return Overlap(
         _share(hashes[np.concatenate(held_out)], hashes[train]),

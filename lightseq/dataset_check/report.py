@@ -124,7 +124,7 @@ def _overlap(report: Report) -> Iterator[str]:
             yield f"  ({looked})"
         return
     overlap = report.own.overlap
-    yield f"{overlap.dealt:.1%} of the held-out documents also stand in training, as they are dealt"
+    yield f"{overlap.assigned:.1%} of the held-out documents also stand in training, as they are dealt"
     if overlap.single:
         yield f"{overlap.random:.1%} would if dealt at random, whatever their texts, with the same fractions and seed,"
         yield f"{overlap.single:.1%} if a few alone were held out: the share of documents that stand more than once"

@@ -13,7 +13,7 @@ from ..model import SequenceModel
 from ..types import Grammar
 from ..vocabulary import Vocabulary
 from .constrained import Constraint
-from .token_sampler import Drawer
+from .token_sampler import TokenSampler
 
 LOOK_EVERY, LOOK_EVERY_ON_CPU = 32, 8
 """Time steps between two looks at which rows have ended, and whether to go on: a look waits for the device."""
@@ -124,13 +124,15 @@ def generate(
     rows = list(itertools.product(prompts, temperatures, range(n)))
     device = model.head.weight.device
     generator = torch.Generator(device).manual_seed(seed)
-    heat = torch.tensor([row[1] for row in rows], device=device).unsqueeze(1)
-    heat = heat.clamp(max=torch.finfo(heat.dtype).max)  # -inf over an infinite one is no number, and would be drawn
+    temperatures = torch.tensor([row[1] for row in rows], device=device).unsqueeze(1)
+    temperatures = temperatures.clamp(
+        max=torch.finfo(temperatures.dtype).max
+    )  # -inf over an infinite one is no number, and would be drawn
     fed = _start(vocabulary, [row[0] for row in rows], token_counts, generator, device)
     constraint = None if grammar is None else Constraint(grammar, vocabulary, fed, length, device)
     texts = Texts(fed, length, vocabulary.boundary)
     every = LOOK_EVERY_ON_CPU if device.type == "cpu" else LOOK_EVERY
-    blocks = _blocks(model, fed, texts, Drawer(heat, top_k, top_p, generator, every), constraint, every)
+    blocks = _blocks(model, fed, texts, TokenSampler(temperatures, top_k, top_p, generator, every), constraint, every)
     _follow(model, blocks, texts, watch, until)
     forgone = [0.0] * len(rows) if constraint is None else constraint.forgone.tolist()
     outcomes = zip(rows, texts.ids, texts.ended, forgone, strict=True)
@@ -197,7 +199,7 @@ def _blocks(
     model: SequenceModel,
     fed: list[list[int]],
     texts: Texts,
-    drawer: Drawer,
+    drawer: TokenSampler,
     constraint: Constraint | None,
     every: int,
 ) -> Iterator[list[list[int]]]:

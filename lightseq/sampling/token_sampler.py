@@ -9,7 +9,7 @@ NOISE = 1 << 16
 """Numbers of noise that are kept at the most, or those of one time step where these are more."""
 
 
-class Drawer:
+class TokenSampler:
     """One token a row, time step after time step, by the Gumbel-max trick: argmax(logits / T + noise) is a draw from
     softmax(logits / T).
 
@@ -22,11 +22,11 @@ class Drawer:
     """
 
     def __init__(
-        self, heat: Tensor, top_k: int | None, top_p: float | None, generator: torch.Generator, ahead: int
+        self, temperatures: Tensor, top_k: int | None, top_p: float | None, generator: torch.Generator, prefetch: int
     ) -> None:
-        cold = heat == 0
-        self._cold, self._heat = cold if bool(cold.any()) else None, heat.masked_fill(cold, 1.0)
-        self._top_k, self._top_p, self._generator, self._ahead = top_k, top_p, generator, ahead
+        greedy = temperatures == 0
+        self._cold, self._heat = greedy if bool(greedy.any()) else None, temperatures.masked_fill(greedy, 1.0)
+        self._top_k, self._top_p, self._generator, self._ahead = top_k, top_p, generator, prefetch
         self._whole = top_k is None and top_p is None
         self._noise: Iterator[Tensor] = iter(())
 
@@ -51,8 +51,8 @@ class Drawer:
 
     def _noise_of(self, logits: Tensor) -> tuple[Tensor, ...]:
         """Gumbel noise of some time steps. The generator is asked once for each: how many there are changes nothing."""
-        ahead = max(1, min(self._ahead, NOISE // logits.numel()))
-        noise = logits.new_empty(ahead, *logits.shape)
+        prefetch = max(1, min(self._ahead, NOISE // logits.numel()))
+        noise = logits.new_empty(prefetch, *logits.shape)
         steps = noise.unbind()
         for step in steps:
             step.exponential_(generator=self._generator)

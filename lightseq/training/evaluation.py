@@ -34,7 +34,7 @@ class Evaluation(nn.Module):
             first: Whether it is the first of its data loader, and nothing is carried.
         """
         logits: Tensor
-        logits, self._state = model(batch.tokens, model.begin(None if first else self._state, batch))
+        logits, self._state = model(batch.tokens, model.window_state(None if first else self._state, batch))
         return logits
 
     def add(self, model: SequenceModel, batch: Batch, first: bool, way: int) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 
-class Refused(NamedTuple):
+class NonFiniteUpdate(NamedTuple):
     """An update that was not made, since its loss or its gradient was not finite."""
 
     update: int
@@ -50,7 +50,7 @@ def clip(optimizer: torch.optim.Optimizer, most: float, by_value: bool, norm: Te
         nn.utils.clip_grads_with_norm_(own, most, norm)
 
 
-def refusal(update: int, sums: Tensor, norm: Tensor, rate: float, scaled: bool) -> Refused | None:
+def check_finite(update: int, sums: Tensor, norm: Tensor, rate: float, scaled: bool) -> NonFiniteUpdate | None:
     """What is wrong with an update, None where it can be made. Waits for the device.
 
     Args:
@@ -64,4 +64,4 @@ def refusal(update: int, sums: Tensor, norm: Tensor, rate: float, scaled: bool) 
     (nats, count, *_), length = sums.tolist(), float(norm)
     if math.isfinite(nats) and (scaled or math.isfinite(length)):
         return None
-    return Refused(update, nats / max(1, count), length, rate)
+    return NonFiniteUpdate(update, nats / max(1, count), length, rate)

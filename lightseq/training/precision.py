@@ -80,7 +80,7 @@ def _seconds(model: SequenceModel, tokens: torch.Tensor, half: bool) -> float:
 NOTHING = nullcontext()
 
 
-class CastOnce(MixedPrecision):
+class CachedAutocast(MixedPrecision):
     """bf16 by autocast as torch has it: a weight is cast once a forward pass. Lightning's casts it wherever it is read,
     that of a GRU at every time step."""
 
@@ -88,7 +88,7 @@ class CastOnce(MixedPrecision):
         return torch.autocast(self.device, dtype=torch.bfloat16)
 
 
-def put_precision(trainer: pl.Trainer, model: pl.LightningModule) -> None:
+def install_precision(trainer: pl.Trainer, model: pl.LightningModule) -> None:
     """Put a trainer's precision in place.
 
     Args:
@@ -97,5 +97,5 @@ def put_precision(trainer: pl.Trainer, model: pl.LightningModule) -> None:
     """
     own = trainer.precision_plugin
     if type(own) is MixedPrecision and own.precision == "bf16-mixed":  # not those of sharded strategies
-        trainer.strategy.precision_plugin = CastOnce(own.precision, own.device)
+        trainer.strategy.precision_plugin = CachedAutocast(own.precision, own.device)
     trainer.precision_plugin.convert_module(model)

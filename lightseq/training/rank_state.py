@@ -7,7 +7,7 @@ import torch
 from ..types import State
 
 
-class Carried:
+class RankState:
     """Hidden states, and sums that are not yet used. No buffers of a module: a replicated strategy would overwrite each
     rank's with those of rank zero.
 

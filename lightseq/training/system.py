@@ -27,9 +27,9 @@ from ..types import (
 from ..vocabulary import Vocabulary
 from .evaluation import Evaluation
 from .fsdp import Sharding, shards
-from .gradients import Refused, clip, gradients_of, refusal, total_norm
+from .gradients import NonFiniteUpdate, check_finite, clip, gradients_of, total_norm
 from .optim import OptimizerName, Schedule, build_optimizer, planned_updates, share_of_rate
-from .rank_state import Carried
+from .rank_state import RankState
 
 
 class SequenceSystem(pl.LightningModule):
@@ -108,10 +108,10 @@ class SequenceSystem(pl.LightningModule):
         if loss == "document" and self.vocabulary.boundary is None:
             raise UserError("model.loss document needs documents: a stream has none, its loss is the mean")
         self.evaluation = Evaluation(lengths, self.vocabulary.boundary is not None and not labels, len(labels or ()))
-        self.carried = Carried(self.device)
-        self.look_every = 0
+        self.rank_state = RankState(self.device)
+        self.check_every = 0
         """Updates between two looks at whether loss and gradient are finite; 0 never looks."""
-        self.refused: Refused | None = None
+        self.refused: NonFiniteUpdate | None = None
         """The last update that was not made."""
         self.sharding: Sharding | None = None
         self.register_buffer("_lengths", None if lengths is None else torch.tensor(lengths), persistent=False)
@@ -139,22 +139,22 @@ class SequenceSystem(pl.LightningModule):
             super().__setattr__(name, value)
 
     def on_train_start(self) -> None:
-        self.carried = Carried(self.device)
+        self.rank_state = RankState(self.device)
 
     def on_train_epoch_start(self) -> None:
-        self.carried.states = {}
+        self.rank_state.states = {}
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Backpropagation through time, truncated where the window begins."""
-        state = self.model.begin(self.carried.states.get(batch.part), batch)
-        logits, self.carried.states[batch.part] = self(batch.tokens, state)
+        state = self.model.window_state(self.rank_state.states.get(batch.part), batch)
+        logits, self.rank_state.states[batch.part] = self(batch.tokens, state)
         nats, count = cross_entropy(logits, batch.targets)
-        self.carried.since_log += torch.stack([nats.detach(), count, count_characters(batch.targets, self._lengths)])
+        self.rank_state.since_log += torch.stack([nats.detach(), count, count_characters(batch.targets, self._lengths)])
         if self.label_smoothing:
             nats, _ = cross_entropy(logits, batch.targets, self.label_smoothing)
         size = (batch.targets != IGNORE_INDEX).any(1).sum() if self.per_document else count
         if self._in_parts:
-            self.carried.update_size += size
+            self.rank_state.update_size += size
             return {"loss": nats, "tokens": count}
         return {"loss": nats / size.clamp(min=1), "tokens": count}
 
@@ -164,18 +164,18 @@ class SequenceSystem(pl.LightningModule):
         Parts of an update arrive as sums, which Lightning has divided by the number of accumulated batches and the
         strategy by the number of ranks. A mean of their means would weigh a short batch like a long one.
         """
-        gradients, sums = gradients_of(optimizer), self.carried.since_log
+        gradients, sums = gradients_of(optimizer), self.rank_state.since_log
         if self._in_parts:
-            own = torch.cat([self.carried.update_size[None], sums])
+            own = torch.cat([self.rank_state.update_size[None], sums])
             everyone = self.trainer.strategy.reduce(own, reduce_op="sum")
             scale = self.trainer.world_size * self.trainer.accumulate_grad_batches / everyone[0].clamp(min=1)
             for gradient in gradients:
                 gradient.mul_(scale)
-            self.carried.update_size.zero_()
+            self.rank_state.update_size.zero_()
             sums = everyone[1:]
         self.gradient_norm = total_norm(gradients)
         update = self.trainer.global_step + 1
-        if self.look_every and update % self.look_every == 0:
+        if self.check_every and update % self.check_every == 0:
             self._refuse_unless_finite(update, sums, optimizer)
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]  # Lightning sets it late
         if every and update % every == 0:
@@ -196,16 +196,16 @@ class SequenceSystem(pl.LightningModule):
     def _refuse_unless_finite(self, update: int, sums: Tensor, optimizer: torch.optim.Optimizer) -> None:
         """Take the gradients away where they or the loss are not finite: the optimiser leaves weights and moments as
         they are. What is carried begins afresh after this update, since it may not be finite either."""
-        found = refusal(update, sums, self.gradient_norm, optimizer.param_groups[0]["lr"], self._scaled)
+        found = check_finite(update, sums, self.gradient_norm, optimizer.param_groups[0]["lr"], self._scaled)
         if found is not None:
             logged = self.trainer.callback_metrics.get("train/loss", torch.nan)
-            self.refused, self.carried = found._replace(logged_loss=float(logged)), Carried(self.device)
+            self.refused, self.rank_state = found._replace(logged_loss=float(logged)), RankState(self.device)
             optimizer.zero_grad()
 
     def _log_update(self, sums: Tensor, optimizer: torch.optim.Optimizer) -> None:
         """Log what has come since the last log: nats, tokens and characters of all ranks."""
         nats, count, characters = sums.clone()  # as tensors: of a plain number Lightning keeps float32
-        self.carried.since_log.zero_()
+        self.rank_state.since_log.zero_()
         if count:
             self.log("train/loss", nats / count)
         if characters:

@@ -8,7 +8,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from lightseq.callbacks import error_guard
-from lightseq.callbacks.error_guard import LOGS, guard, safely
+from lightseq.callbacks.error_guard import LOGS, guard_loggers, warn_on_error
 from pytorch_lightning.loggers import CSVLogger
 
 Run = Callable[..., tuple[int, str, str]]
@@ -30,7 +30,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_failure_is_one_warning_of_its_kind() -> None:
     def fail(what: str) -> None:
-        with safely(what):
+        with warn_on_error(what):
             raise OSError(13, "Permission denied")
 
     with pytest.warns(
@@ -44,7 +44,7 @@ def test_a_failure_is_one_warning_of_its_kind() -> None:
 
 def test_a_full_disk_is_one_warning() -> None:
     def fail(what: str) -> None:
-        with safely(what):
+        with warn_on_error(what):
             try:
                 raise OSError(28, "No space left on device")
             except OSError as error:
@@ -54,19 +54,19 @@ def test_a_full_disk_is_one_warning() -> None:
     with pytest.warns(UserWarning, match=words):
         fail("the sound")
     fail("the picture")
-    with pytest.warns(UserWarning, match="^the picture: KeyError"), safely("the picture"):
+    with pytest.warns(UserWarning, match="^the picture: KeyError"), warn_on_error("the picture"):
         raise KeyError("a bug")
 
 
 def test_a_run_tells_again_what_the_one_before_it_has_told() -> None:
     for _ in range(2):
-        guard([])
-        with pytest.warns(UserWarning, match="the sound"), safely("the sound"):
+        guard_loggers([])
+        with pytest.warns(UserWarning, match="the sound"), warn_on_error("the sound"):
             raise OSError
 
 
 def test_what_the_user_wants_is_no_failure() -> None:
-    with pytest.raises(KeyboardInterrupt), safely("the sound"):
+    with pytest.raises(KeyboardInterrupt), warn_on_error("the sound"):
         raise KeyboardInterrupt
 
 
@@ -94,9 +94,9 @@ class Broken(pl.loggers.Logger):
 
 def test_a_logger_that_fails_at_everything_is_a_warning_each() -> None:
     logger = Broken()
-    guard([logger])
+    guard_loggers([logger])
     before = dict(vars(logger))
-    guard([logger])
+    guard_loggers([logger])
     assert vars(logger) == before
     for name in LOGS:
         with pytest.warns(UserWarning, match=f"Broken.{name}: RuntimeError: no connection; training goes on"):
@@ -107,7 +107,7 @@ def test_a_logger_that_fails_at_everything_is_a_warning_each() -> None:
 
 def test_a_logger_does_what_it_did() -> None:
     logger = CSVLogger("logs")
-    guard([logger])
+    guard_loggers([logger])
     logger.log_metrics({"a": 1.5}, step=3)
     logger.save()
     assert Path(logger.log_dir, "metrics.csv").read_text().split() == ["a,step", "1.5,3"]
@@ -193,8 +193,8 @@ def spoil(monkeypatch: pytest.MonkeyPatch, callback: pl.Callback) -> None:
     """Every run has one more callback, which comes first."""
     from lightseq.commands.fit import fit
 
-    own = fit.house_callbacks
-    monkeypatch.setattr(fit, "house_callbacks", lambda *values: [callback, *own(*values)])
+    own = fit.default_callbacks
+    monkeypatch.setattr(fit, "default_callbacks", lambda *values: [callback, *own(*values)])
 
 
 def test_a_run_whose_loggers_fail_goes_on(

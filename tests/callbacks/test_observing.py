@@ -74,9 +74,9 @@ def test_training_ends_in_the_same_weights(
     assert images <= set(board.Tags()["images"])
     assert len(board.Images("samples/T=0.70/prompt_1")) == len(board.Audio("samples/T=0.70/prompt_1/sound")) == 6
     assert len(board.Scalars("samples/even/T=0.70")) == len(board.Images("inside/gates")) == validations
-    own = fit.house_callbacks
+    own = fit.default_callbacks
     with monkeypatch.context() as patch:
-        patch.setattr(fit, "house_callbacks", lambda *values: [Spoil(), *own(*values)])
+        patch.setattr(fit, "default_callbacks", lambda *values: [Spoil(), *own(*values)])
         with pytest.warns(UserWarning, match="training goes on") as caught:
             failing = end(run, f"{words} {FAILING}", folders[1])
         kinds = [str(w.message).partition(":")[0] for w in caught if "training goes on" in str(w.message)]
@@ -85,7 +85,7 @@ def test_training_ends_in_the_same_weights(
         assert {"the measure of the memory", "the yardsticks", "Broken.log_metrics"} <= set(kinds)
     kept = (AveragedWeights, Results, Checkpoint)  # what training itself needs
     with monkeypatch.context() as patch:
-        patch.setattr(fit, "house_callbacks", lambda *values: [c for c in own(*values) if isinstance(c, kept)])
+        patch.setattr(fit, "default_callbacks", lambda *values: [c for c in own(*values) if isinstance(c, kept)])
         bare = end(run, f"{words} {NONE}", folders[2])
     assert not list(folders[2].glob("samples*"))
     for other in (failing, bare):

@@ -8,11 +8,11 @@ import pytest
 
 from lightseq.data import splits
 from lightseq.data.encoding.store import SPLITS, Store
-from lightseq.data.splits import Deal, split_documents, split_stream
+from lightseq.data.splits import SplitPlan, split_documents, split_stream
 from lightseq.errors import UserError
 
 T = TypeVar("T")
-DEAL = Deal(seed=0, val_fraction=0.1, test_fraction=0.1, fold=0)
+DEAL = SplitPlan(seed=0, val_fraction=0.1, test_fraction=0.1, fold=0)
 
 
 def store_of(

@@ -93,7 +93,7 @@ def test_names(given: Make) -> None:
     data = given(path=str(NAMES), val_fraction=0.05, test_fraction=0.0)
     report = examine(data)
     assert report.own is not None
-    assert report.own.overlap.dealt == 0
+    assert report.own.overlap.assigned == 0
     assert 0.13 < report.own.overlap.random < 0.17
     assert report.own.equal.repeats == 32_033 - 29_494
     assert (report.documents, report.characters) == (32_033, sum(map(len, texts)))
@@ -212,18 +212,18 @@ def test_the_overlap_that_is_avoided(given: Make) -> None:
     texts = words(200, 12)
     texts += texts[:120]
     data = given(texts, split_seed=3, val_fraction=0.2, fold=1)
-    overlap = document_overlap(data.store, text_hashes(data.store), data.parts, data.deal)
+    overlap = document_overlap(data.store, text_hashes(data.store), data.parts, data.plan)
     order = np.random.default_rng(3).permutation(320)
     held_out, train = order[64:160], np.concatenate([order[160:], order[:64]])
     expected = np.mean([texts[i] in {texts[j] for j in train} for i in held_out])
     assert overlap == (0, expected, 240 / 320)
     mixed = {"train": np.arange(200), "val": np.arange(200, 210), "test": np.arange(180, 190)}
-    assert document_overlap(data.store, text_hashes(data.store), mixed, data.deal).dealt == 1
+    assert document_overlap(data.store, text_hashes(data.store), mixed, data.plan).assigned == 1
 
 
 def test_what_is_augmented_is_dealt_to_no_held_out_part(given: Make) -> None:
     data = given(words(100, 12), augmented=True)
-    assert document_overlap(data.store, text_hashes(data.store), data.parts, data.deal).random == 0
+    assert document_overlap(data.store, text_hashes(data.store), data.parts, data.plan).random == 0
 
 
 def test_near_duplicates_against_all_pairs(given: Make) -> None:

@@ -26,7 +26,7 @@ class BrokenError(AssertionError):
     """What had to survive did not."""
 
 
-class Life:
+class Attempt:
     """One start of a command, in a session of its own; leaving the context ends whatever is left of it.
 
     Args:
@@ -63,7 +63,7 @@ class Life:
                 )
             self.pid, self.poll = process.pid, process.poll
 
-    def __enter__(self) -> "Life":
+    def __enter__(self) -> "Attempt":
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -15,7 +15,7 @@ SECONDS = 300
 """After which a command that hangs is ended."""
 
 
-class Nursery:
+class ForkServer:
     """Starts commands by forking a process that is ready for them.
 
     Args:

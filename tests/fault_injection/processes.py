@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from random import Random
 
-from .attempt import Event, Life
+from .attempt import Attempt, Event
 from .runs import SAVED_EVERY, SHOWN_EVERY, VALIDATED_EVERY, Run
 
 HARMED = 30
@@ -50,7 +50,7 @@ def kills(run: Run, moments: Sequence[str], dice: Random) -> int:
     return inside
 
 
-def strike(life: Life, moment: str, dice: Random) -> None:
+def strike(life: Attempt, moment: str, dice: Random) -> None:
     """Wait for a moment to kill at."""
     if moment == "starting":
         time.sleep(dice.uniform(0, life.run.seconds_to_start))
@@ -60,7 +60,7 @@ def strike(life: Life, moment: str, dice: Random) -> None:
     time.sleep(dice.uniform(0, delay))
 
 
-def check_kept(run: Run, life: Life, before: int) -> bool:
+def check_kept(run: Run, life: Attempt, before: int) -> bool:
     """Whatever was saved is there, and no more than the updates between two saves are lost.
 
     Args:

@@ -14,8 +14,8 @@ import yaml
 
 from lightseq.testing.checkpoint_diff import compare, read_run
 
-from .attempt import Life
-from .forkserver import Nursery
+from .attempt import Attempt
+from .forkserver import ForkServer
 
 TESTS = Path(__file__).resolve().parent.parent
 ELSEWHERE = Path("/dev/shm")
@@ -65,11 +65,11 @@ class Run:
     """
 
     def __init__(
-        self, shop: "Shop", name: str, devices: int = 1, data: Mapping[str, Any] = STREAM, updates: int = UPDATES
+        self, shop: "RunFactory", name: str, devices: int = 1, data: Mapping[str, Any] = STREAM, updates: int = UPDATES
     ) -> None:
         self.shop, self.devices, self.data, self.updates = shop, devices, data, updates
         self.folder = shop.folder / name
-        self.lives: list[Life] = []
+        self.lives: list[Attempt] = []
         self.folder.mkdir(exist_ok=True)
         trainer = {**RECIPE["trainer"], "devices": devices, "max_steps": updates}
         recipe = RECIPE | {"data": {**data, "batch_size": 8 // devices}, "trainer": trainer}
@@ -81,13 +81,13 @@ class Run:
         harm: str = "",
         environment: Mapping[str, str] = MappingProxyType({}),
         log: Path | None = None,
-    ) -> Life:
+    ) -> Attempt:
         """The same command every time."""
-        life = Life(self, ["fit", "--config", "recipe.yaml", "--resume", "auto", *words], harm, environment, log)
+        life = Attempt(self, ["fit", "--config", "recipe.yaml", "--resume", "auto", *words], harm, environment, log)
         self.lives.append(life)
         return life
 
-    def finish(self) -> Life:
+    def finish(self) -> Attempt:
         """Go on to the end, which has to be that of the run that nothing befell."""
         with self.start() as life:
             status = life.end()
@@ -151,7 +151,7 @@ class Run:
             life.must(names[0] == names[1], f"{names[1]} are left, not {names[0]}")
 
 
-class Shop:
+class RunFactory:
     """Where runs are made, all of them alike.
 
     Args:
@@ -169,7 +169,7 @@ class Shop:
             "PYTHONPATH": os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]),
             "TMPDIR": str(temporary),
         }
-        self.nursery = Nursery(self.environment) if forked else None
+        self.nursery = ForkServer(self.environment) if forked else None
         self._whole: dict[str, Run] = {}
         self._count = 0
 
@@ -193,7 +193,7 @@ class Shop:
             self.nursery.close()
 
 
-def losses(life: Life) -> dict[tuple[int, int], str]:
+def losses(life: Attempt) -> dict[tuple[int, int], str]:
     """By rank and update, to the last bit."""
     return {(e["rank"], e["update"]): e["loss"] for e in life.events if e["phase"] == "update"}
 

@@ -6,7 +6,7 @@ Each function raises ``BrokenError`` where something does not hold that must.
 import torch
 
 from .files import TOLD
-from .runs import Run, Shop, read
+from .runs import Run, RunFactory, read
 
 BELLS = """
 from lightseq.data import TextDataset
@@ -45,7 +45,7 @@ def diverged(run: Run, harm: str, update: int) -> None:
     life.must(batches["update"] == update and len(batches["batches"]) == 1, f"the batch: {batches}")
 
 
-def unseen(shop: Shop, fails: str) -> None:
+def unseen(shop: RunFactory, fails: str) -> None:
     """The dataset's ``judge`` or its ``render`` raises: training goes on, and that is told once."""
     runs = []
     for arguments in ({}, {"fails": fails}):

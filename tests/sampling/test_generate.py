@@ -10,7 +10,7 @@ from lightseq.backbones.base import Steps
 from lightseq.errors import UserError
 from lightseq.model import SequenceModel, build_model
 from lightseq.sampling.generate import LOOK_EVERY_ON_CPU, Sample, generate
-from lightseq.sampling.token_sampler import Drawer
+from lightseq.sampling.token_sampler import TokenSampler
 from lightseq.types import State
 from lightseq.vocabulary import BOUNDARY, Vocabulary
 
@@ -47,7 +47,7 @@ def test_temperature_zero_is_argmax() -> None:
 
 def test_uniform_logits_are_drawn_uniformly() -> None:
     generator = torch.Generator().manual_seed(0)
-    ids = Drawer(torch.ones(60_000, 1), None, None, generator, 1)(torch.zeros(60_000, 6))
+    ids = TokenSampler(torch.ones(60_000, 1), None, None, generator, 1)(torch.zeros(60_000, 6))
     shares = ids.bincount(minlength=6) / 60_000
     assert_close(shares, torch.full((6,), 1 / 6), atol=0.006, rtol=0)  # four standard deviations
 
@@ -56,7 +56,7 @@ def test_uniform_logits_are_drawn_uniformly() -> None:
 def test_draws_follow_the_softmax_at_a_temperature(temperature: float) -> None:
     logits = torch.tensor([0.0, 1.0, 2.0, -1.0])
     generator = torch.Generator().manual_seed(0)
-    ids = Drawer(torch.full((60_000, 1), temperature), None, None, generator, 1)(logits.expand(60_000, 4))
+    ids = TokenSampler(torch.full((60_000, 1), temperature), None, None, generator, 1)(logits.expand(60_000, 4))
     assert_close(ids.bincount(minlength=4) / 60_000, (logits / temperature).softmax(0), atol=0.009, rtol=0)
 
 
@@ -65,7 +65,7 @@ def test_top_k_and_top_p() -> None:
     heat = torch.ones(2_000, 1)
 
     def drawn(top_k: int | None, top_p: float | None) -> set[int]:
-        return set(Drawer(heat, top_k, top_p, torch.Generator().manual_seed(0), 1)(logits).tolist())
+        return set(TokenSampler(heat, top_k, top_p, torch.Generator().manual_seed(0), 1)(logits).tolist())
 
     assert drawn(None, None) == {0, 1, 2, 3}
     assert drawn(2, None) == {0, 1}
@@ -218,18 +218,18 @@ def test_numbers_out_of_their_range(wrong: dict[str, object], message: str) -> N
 def test_noise_taken_for_many_steps_is_that_of_one_by_one() -> None:
     heat, logits = torch.tensor([[0.5], [0.0], [2.0]]), torch.randn(20, 3, 7)
     alone = torch.Generator().manual_seed(3)
-    expected = [Drawer(heat, None, None, alone, 1)(step) for step in logits]
+    expected = [TokenSampler(heat, None, None, alone, 1)(step) for step in logits]
     for ahead in (1, 8, 10**9):
-        drawer = Drawer(heat, None, None, torch.Generator().manual_seed(3), ahead)
+        drawer = TokenSampler(heat, None, None, torch.Generator().manual_seed(3), ahead)
         assert all(map(torch.equal, expected, map(drawer, logits)))
     assert torch.equal(torch.stack(expected)[:, 1], logits[:, 1].argmax(1))
-    nothing_left_out = Drawer(heat, 7, 1.0, torch.Generator().manual_seed(3), 8)
+    nothing_left_out = TokenSampler(heat, 7, 1.0, torch.Generator().manual_seed(3), 8)
     assert all(map(torch.equal, expected, map(nothing_left_out, logits)))
 
 
 def test_draws_of_many_time_steps_are_independent_draws_from_the_softmax() -> None:
     logits, heat, steps = torch.tensor([[0.0, 1.0, -1.0], [2.0, 0.0, 0.0]]), torch.tensor([[0.7], [1.5]]), 20_000
-    drawer = Drawer(heat, None, None, torch.Generator().manual_seed(0), 8)
+    drawer = TokenSampler(heat, None, None, torch.Generator().manual_seed(0), 8)
     ids = torch.stack([drawer(logits) for _ in range(steps)])
     shares = (logits / heat).softmax(1)
     pairs = ids[::2] * 3 + ids[1::2]  # none of them overlap: such as do are no chi-square
@@ -242,7 +242,7 @@ def test_draws_of_many_time_steps_are_independent_draws_from_the_softmax() -> No
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 def test_logits_of_any_precision_are_drawn_from(dtype: torch.dtype) -> None:
     logits = torch.tensor([0.0, 1.0, 2.0, -1.0], dtype=dtype)
-    drawer = Drawer(torch.full((60_000, 1), 0.8), None, None, torch.Generator().manual_seed(0), 8)
+    drawer = TokenSampler(torch.full((60_000, 1), 0.8), None, None, torch.Generator().manual_seed(0), 8)
     shares = drawer(logits.expand(60_000, 4)).bincount(minlength=4) / 60_000
     assert_close(shares, (logits.float() / 0.8).softmax(0), atol=0.012, rtol=0)
 

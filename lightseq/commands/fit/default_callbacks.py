@@ -22,7 +22,7 @@ from ...callbacks.throughput import Throughput
 from ...training.precision import NOTHING
 
 
-class Unprofiled(PassThroughProfiler):
+class NoOpProfiler(PassThroughProfiler):
     """No profiler. Lightning's own makes a context for each hook of each callback, a hundred an update, and does
     nothing in it."""
 
@@ -30,7 +30,7 @@ class Unprofiled(PassThroughProfiler):
         return NOTHING
 
 
-def house_callbacks(
+def default_callbacks(
     settings: Mapping[str, Any], labelled: bool, results: Results, resume: ExactResume
 ) -> list[Callback]:
     """The callbacks, in the order in which they are called.
@@ -56,19 +56,19 @@ def house_callbacks(
     return house
 
 
-def leave_group() -> None:
+def destroy_process_group() -> None:
     """Take this process out of its group, of which it has all that it needs. Else gloo's threads now and then meet an
     interpreter that is being taken apart, and abort a run that has ended well."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
 
-def listed(value: Any) -> list[Any]:
+def as_list(value: Any) -> list[Any]:
     """What a setting holds that takes one or several, or none."""
     return value if isinstance(value, list) else [value] if value else []
 
 
-def in_order(callbacks: list[Callback]) -> list[Callback]:
+def sort_callbacks(callbacks: list[Callback]) -> list[Callback]:
     """A run's callbacks, those last that must know what all others want: whether the run ends with this update, and
     then what writes checkpoints, which hold the records of the rest."""
 

@@ -37,9 +37,9 @@ from ...settings.command_line import import_named_modules, read_command_line
 from ...settings.yaml_settings import Settings, read_settings
 from ...training import precision
 from ...training.malloc import keep_freed_memory
-from ...training.precision import put_precision
+from ...training.precision import install_precision
 from ...training.system import SequenceSystem
-from .default_callbacks import Unprofiled, house_callbacks, in_order, leave_group, listed
+from .default_callbacks import NoOpProfiler, as_list, default_callbacks, destroy_process_group, sort_callbacks
 from .parser import (
     BEST,
     TRAINER_DEFAULTS,
@@ -183,13 +183,13 @@ class SequenceCLI(LightningCLI):
             settings["logger"] = False  # the house's own comes when the run begins: a mistake leaves no folder
         if settings["accelerator"] == "auto" and not torch.cuda.is_available():
             settings["accelerator"] = "cpu"  # exact sums are float64, which Apple's GPUs lack
-        own, house = listed(settings["callbacks"]), list[Any]()
+        own, house = as_list(settings["callbacks"]), list[Any]()
         if settings["enable_progress_bar"] is not False and not any(isinstance(c, ProgressBar) for c in own):
             house.append(RunProgress())
         if fitting:
-            house += house_callbacks(self.config_init["fit"], self.model.labels is not None, self.results, self.exact)
-            settings["plugins"] = [*listed(settings["plugins"]), self.files]
-        settings["callbacks"], settings["profiler"] = own + house, settings["profiler"] or Unprofiled()
+            house += default_callbacks(self.config_init["fit"], self.model.labels is not None, self.results, self.exact)
+            settings["plugins"] = [*as_list(settings["plugins"]), self.files]
+        settings["callbacks"], settings["profiler"] = own + house, settings["profiler"] or NoOpProfiler()
         if fitting and settings["precision"] is None:
             cuda = settings["accelerator"] != "cpu" and torch.cuda.is_available()
             chosen = self.beginning.stored.get("precision")
@@ -203,8 +203,8 @@ class SequenceCLI(LightningCLI):
             raise UserError("trainer.callbacks has a ModelCheckpoint like the house's own: set checkpoint.*") from error
         except (ValueError, TypeError) as error:  # what the Trainer's constructor refuses is a setting of the user's
             raise UserError(" ".join(str(error).split())) from error
-        put_precision(trainer, self.model)
-        trainer.callbacks = in_order(trainer.callbacks)  # type: ignore[attr-defined]
+        install_precision(trainer, self.model)
+        trainer.callbacks = sort_callbacks(trainer.callbacks)  # type: ignore[attr-defined]
         return trainer
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
@@ -343,7 +343,7 @@ def run(verb: str, words: Sequence[str]) -> int:
         import_named_modules(words)
         with ExitStack() as locks:
             SequenceCLI(verb, words, locks)
-            leave_group()
+            destroy_process_group()
     except MisconfigurationException as error:
         raise UserError(" ".join(str(error).split())) from error
     return 0

@@ -11,9 +11,9 @@ from pytorch_lightning.cli import LightningArgumentParser
 
 from ... import registry
 from ...callbacks.averaging import AveragedWeights
-from ...callbacks.diagnostics.model_diagnostics import Inside
+from ...callbacks.diagnostics.model_diagnostics import ModelDiagnostics
 from ...callbacks.fault_tolerance.last_checkpoint import LastCheckpoint
-from ...callbacks.fault_tolerance.nonfinite_guard import FiniteGuard
+from ...callbacks.fault_tolerance.nonfinite_guard import NonFiniteGuard
 from ...callbacks.samples.show_samples import SampleText
 from ...errors import UserError, explain
 from ...memory_limits import check_memory
@@ -81,11 +81,11 @@ class SettingsParser(LightningArgumentParser):
 def add_house_arguments(parser: LightningArgumentParser) -> None:
     """The house's own callbacks, which a list of callbacks in a configuration cannot drop, and the links."""
     parser.add_lightning_class_args(SampleText, "sampling")
-    parser.add_lightning_class_args(Inside, "inside")
+    parser.add_lightning_class_args(ModelDiagnostics, "inside")
     parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
     parser.add_lightning_class_args(LastCheckpoint, "last")
     parser.add_lightning_class_args(AveragedWeights, "averaging")
-    parser.add_lightning_class_args(FiniteGuard, "finite")
+    parser.add_lightning_class_args(NonFiniteGuard, "finite")
     parser.add_argument(
         "--early_stopping",
         type=PositiveInt | None,

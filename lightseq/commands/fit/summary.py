@@ -117,10 +117,10 @@ def print_results(
     tell_output_failure(f"; training went on: {shown}")
 
 
-def print_values(parts: Sequence[Mapping[str, float]], chief: bool) -> None:
+def print_values(parts: Sequence[Mapping[str, float]], is_rank_zero: bool) -> None:
     """A metric a line, by one process of a run; the parts, a data loader each, repeat each other."""
     values = {name: value for part in parts for name, value in part.items()}
-    for name in sorted(values) if chief else ():
+    for name in sorted(values) if is_rank_zero else ():
         print(f"{name:24}  {values[name]:.6f}")
 
 

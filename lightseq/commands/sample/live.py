@@ -13,7 +13,7 @@ BYTES = re.compile("[\udc80-\udcff]*$")
 """The bytes above 127 that a text ends with."""
 
 
-class Growing:
+class LiveSamplePrinter:
     """Prints the samples of one ``generate`` one after the other: the one whose turn it is grows, the others are drawn
     along with it, and each is printed from where it is when its turn comes. In the end the terminal has what
     ``sample.show`` would have printed.

@@ -36,7 +36,7 @@ def run(verb: str, words: Sequence[str]) -> int:
     words, data_words = take_data_words(words)
     arguments = _parser(verb).parse_args(words)
     arguments.prompt = arguments.prompt or [""]
-    uses_data = arguments.valid_bars or arguments.novel or arguments.save
+    uses_data = arguments.constrained or arguments.novel or arguments.save
     if data_words and not uses_data:
         raise UserError(f"{data_words[0].partition('=')[0]} is for --valid-bars, --novel and --save")
 
@@ -51,7 +51,7 @@ def run(verb: str, words: Sequence[str]) -> int:
     if trained.labels is not None:
         raise UserError(f"{trained.path} predicts labels: there is no text to sample from it")
     data = _data(arguments, data_words) if uses_data else None
-    grammar = _grammar(data, trained.vocabulary.tokens) if data is not None and arguments.valid_bars else None
+    grammar = _grammar(data, trained.vocabulary.tokens) if data is not None and arguments.constrained else None
     draw = partial(
         generate,
         trained.model,
@@ -84,16 +84,16 @@ def _data(arguments: Namespace, words: Sequence[str]) -> "SequenceData | None":
     try:
         return data_of(arguments.place, words)
     except UserError as error:
-        if words or arguments.valid_bars or arguments.novel:
+        if words or arguments.constrained or arguments.novel:
             raise
         print(printable(f"lightseq: {error}; the texts alone are saved"), file=sys.stderr)
         return None
 
 
 def _grammar(data: "SequenceData", tokens: Sequence[str]) -> "Grammar":
-    from ...data.dataset import blamed
+    from ...data.dataset import plugin_errors
 
-    with blamed(data.dataset, data.dataset_name, "grammar"):
+    with plugin_errors(data.dataset, data.dataset_name, "grammar"):
         grammar = data.dataset.grammar(tokens)
     if grammar is None:
         raise UserError(
@@ -120,9 +120,9 @@ def _samples(arguments: Namespace, draw: "Draw", data: "SequenceData | None") ->
 
 def _streamed(arguments: Namespace, draw: "Draw", vocabulary: "Vocabulary") -> list["Sample"]:
     """The samples, printed while they are drawn."""
-    from .live import Growing
+    from .live import LiveSamplePrinter
 
-    growing = Growing(vocabulary, arguments.prompt, arguments.temperature, arguments.n)
+    growing = LiveSamplePrinter(vocabulary, arguments.prompt, arguments.temperature, arguments.n)
     try:
         samples = draw(arguments.prompt, arguments.temperature, n=arguments.n, seed=arguments.seed, watch=growing.watch)
         growing.finish(samples)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ...callbacks.samples.sanitize import plain
 from ...data import SequenceData, TextDataset
-from ...data.dataset import blamed
+from ...data.dataset import plugin_errors
 from ...errors import UserError
 from ...sampling.generate import Sample
 from ..fit.predict_tsv import ESCAPES
@@ -114,7 +114,7 @@ def _rendered(text: str, data: SequenceData) -> Files:
     Raises:
         UserError: A stranger's dataset raises, or returns what is neither picture nor sound.
     """
-    with blamed(data.dataset, data.dataset_name, "render"):
+    with plugin_errors(data.dataset, data.dataset_name, "render"):
         rendering = data.dataset.render(text)
         contents = dict(rendering.files)
         if rendering.image is not None:

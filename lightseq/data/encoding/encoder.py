@@ -11,7 +11,7 @@ import numpy as np
 
 from ...errors import UserError
 from ...types import Array, Document
-from ..dataset import TextDataset, blamed
+from ..dataset import TextDataset, plugin_errors
 
 BLOCK = 1 << 20
 """Tokens encoded at once: enough to amortise a NumPy call, little enough to stay in cache."""
@@ -76,7 +76,7 @@ def blocks(dataset: TextDataset, name: str) -> Iterator[Block]:
 
 
 def _documents(dataset: TextDataset, name: str) -> Iterator[str | Document]:
-    with blamed(dataset, name, "documents"):
+    with plugin_errors(dataset, name, "documents"):
         yield from dataset.documents()
 
 

@@ -14,14 +14,14 @@ from ...atomic import write_whole
 from ...errors import UserError
 from ...types import Document
 from ..cache import locked, place_of, unusable
-from ..dataset import TextDataset, blamed
+from ..dataset import TextDataset, plugin_errors
 from .encoder import Alphabet, blocks, note, pieces
 
 FORMAT = 3
 """Raise it when surveys or stores change: older ones are then left alone and made anew."""
 
 
-class Survey(NamedTuple):
+class CorpusScan(NamedTuple):
     """What the documents are."""
 
     key: str
@@ -32,20 +32,20 @@ class Survey(NamedTuple):
     documents: int
 
 
-def survey(dataset: TextDataset, name: str) -> tuple[Survey, Path | None]:
+def scan_corpus(dataset: TextDataset, name: str) -> tuple[CorpusScan, Path | None]:
     """The survey of a dataset, from the cache where nothing can have changed. Of several processes one looks.
 
     Returns:
         The survey, and the file it was read from; None where this process has just looked.
 
     Raises:
-        UserError: As ``survey_documents``, or a cache folder that cannot be written.
+        UserError: As ``scan_documents``, or a cache folder that cannot be written.
     """
-    with blamed(dataset, name, "fingerprint"):
+    with plugin_errors(dataset, name, "fingerprint"):
         mark = dataset.fingerprint()
     source = _source(type(dataset))
     if mark is None or source is None:
-        return survey_documents(dataset, name), None
+        return scan_documents(dataset, name), None
     kind = [type(dataset).__module__, type(dataset).__qualname__, source]
     key = blake2b(json.dumps([FORMAT, *kind, dataset.layout, mark]).encode(), digest_size=16).hexdigest()
     place = place_of("surveys", key)
@@ -54,7 +54,7 @@ def survey(dataset: TextDataset, name: str) -> tuple[Survey, Path | None]:
     with locked("surveys", key):
         if kept := _read(place):
             return kept, place
-        found = survey_documents(dataset, name)
+        found = scan_documents(dataset, name)
         try:
             write_whole(place, json.dumps(found))
         except OSError as error:
@@ -62,10 +62,10 @@ def survey(dataset: TextDataset, name: str) -> tuple[Survey, Path | None]:
     return found, None
 
 
-def _read(place: Path) -> Survey | None:
+def _read(place: Path) -> CorpusScan | None:
     """The survey at a place; None where there is none or it is damaged."""
     try:
-        return Survey(*json.loads(place.read_text(encoding="utf-8")))
+        return CorpusScan(*json.loads(place.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
 
@@ -79,7 +79,7 @@ def _source(kind: type) -> str | None:
         return None
 
 
-def survey_documents(dataset: TextDataset, name: str) -> Survey:
+def scan_documents(dataset: TextDataset, name: str) -> CorpusScan:
     """Look at every document once, without keeping any.
 
     Raises:
@@ -105,7 +105,7 @@ def survey_documents(dataset: TextDataset, name: str) -> Survey:
         raise UserError(f"dataset {name!r} is broken: a stream has no labels; documents have")
     if labelled not in (0, count) or tagged not in (0, labelled):
         raise UserError(f"dataset {name!r} mixes documents of different kinds: every one is labelled alike, or none is")
-    return Survey(content.hexdigest(), tokens, sorted(labels) if labelled else None, bool(tagged), count)
+    return CorpusScan(content.hexdigest(), tokens, sorted(labels) if labelled else None, bool(tagged), count)
 
 
 def label_list(document: Document, name: str) -> list[str]:

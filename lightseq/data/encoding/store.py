@@ -21,7 +21,7 @@ from ..cache import locked, place_of, unusable
 from ..dataset import TextDataset
 from .encoder import Encoder, blocks, group_digests, note, pieces
 from .memmap import ArrayWriter, open_arrays
-from .scan import FORMAT, Survey, label_list, survey
+from .scan import FORMAT, CorpusScan, label_list, scan_corpus
 
 SPLITS = ("", "train", "val", "test")
 ARRAYS = ("tokens", "offsets", "digests", "splits", "augmented")
@@ -70,7 +70,7 @@ def open_store(
     Raises:
         UserError: No text, a token or label that the given ones lack, or a cache folder that cannot be written.
     """
-    found, kept = survey(dataset, name)
+    found, kept = scan_corpus(dataset, name)
     tokens = own_tokens(dataset, found) if vocabulary is None else list(vocabulary)
     if missing := sorted(set(found.tokens) - set(tokens)):
         raise UserError(
@@ -98,12 +98,12 @@ def open_store(
     return open_store(dataset, name, vocabulary, labels)
 
 
-def own_tokens(dataset: TextDataset, found: Survey) -> list[str]:
+def own_tokens(dataset: TextDataset, found: CorpusScan) -> list[str]:
     """The vocabulary of a dataset by itself."""
     return [BOUNDARY] * (dataset.layout == "documents") + found.tokens
 
 
-def _read(place: Path, own: Survey) -> Store | None:
+def _read(place: Path, own: CorpusScan) -> Store | None:
     """The store at a place; None where there is none or it is damaged."""
     arrays = open_arrays(place)
     if arrays is None or not set(ARRAYS) <= set(arrays):
@@ -112,7 +112,7 @@ def _read(place: Path, own: Survey) -> Store | None:
     return Store(place.name, own.tokens, own.labels, label_ids=label_ids, tagged=own.tagged, **arrays)
 
 
-def _write(place: Path, dataset: TextDataset, name: str, own: Survey) -> Store:
+def _write(place: Path, dataset: TextDataset, name: str, own: CorpusScan) -> Store:
     beside = place.with_name(f"{place.name}.making")  # its lock is held: what is there was left by a process that died
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir()
@@ -128,7 +128,7 @@ def _write(place: Path, dataset: TextDataset, name: str, own: Survey) -> Store:
     return store
 
 
-def _encode(writer: ArrayWriter, dataset: TextDataset, name: str, own: Survey) -> None:
+def _encode(writer: ArrayWriter, dataset: TextDataset, name: str, own: CorpusScan) -> None:
     """Write the arrays of a store.
 
     Raises:

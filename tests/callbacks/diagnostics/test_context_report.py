@@ -7,15 +7,15 @@ import pytest
 from lightseq.callbacks.diagnostics.context_report import _unit, line, texts
 from lightseq.callbacks.plots import line_plot
 
-from lightseq.analysis.context import Memory
+from lightseq.analysis.context import ContextReport
 from lightseq.data import SequenceData
 
 
 def test_the_line_says_the_histories_there_are() -> None:
     losses = {1: 3.0, 8: 1.936, 64: 1.52, 128: 1.5}
-    said = line(Memory(1.47, 99, losses, {}, {}), "characters")
+    said = line(ContextReport(1.47, 99, losses, {}, {}), "characters")
     assert said == "memory with only the last 8 characters the loss is 1.94, with 64 1.52, with all 1.47"
-    assert "last 1 tokens" in line(Memory(1.47, 99, {1: 2.0, 2: 1.47}, {}, {}), "tokens")
+    assert "last 1 tokens" in line(ContextReport(1.47, 99, {1: 2.0, 2: 1.47}, {}, {}), "tokens")
 
 
 def test_a_stream_is_scored_where_the_longest_history_is_behind_it(alphabet: str) -> None:

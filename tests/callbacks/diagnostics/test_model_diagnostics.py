@@ -13,7 +13,7 @@ import pytorch_lightning as pl
 import torch
 from lightseq.callbacks import error_guard
 from lightseq.callbacks.averaging import AveragedWeights, averaged
-from lightseq.callbacks.diagnostics.model_diagnostics import Inside, weight_norms
+from lightseq.callbacks.diagnostics.model_diagnostics import ModelDiagnostics, weight_norms
 from lightseq.callbacks.diagnostics.tensorboard_layout import BoardLayout
 from lightseq.callbacks.plots import surprisal
 from lightseq.callbacks.results import Results
@@ -77,7 +77,7 @@ def test_training_ends_in_the_same_weights_and_metrics(kind: str, alphabet: str,
     data = data_of(kind, alphabet, vowels)
     ends, metrics = [], []
     for number in (0, 1):
-        watching = [Inside(every_n_steps=0), BoardLayout(Results())] * number
+        watching = [ModelDiagnostics(every_n_steps=0), BoardLayout(Results())] * number
         logger = TensorBoardLogger(tmp_path, "run", number)
         system = trained(data, AveragedWeights(0.5), *watching, logger=logger)
         assert system._trainer is not None
@@ -95,7 +95,7 @@ def test_training_ends_in_the_same_weights_and_metrics(kind: str, alphabet: str,
 def test_pictures_at_the_first_validation_and_the_last_and_seldom_between(tmp_path: Path) -> None:
     data = SequenceData("dinos", batch_size=32)
     logger = TensorBoardLogger(tmp_path, "run", 0)
-    trained(data, Inside(every_n_steps=3), logger=logger, max_steps=9, val_check_interval=1)
+    trained(data, ModelDiagnostics(every_n_steps=3), logger=logger, max_steps=9, val_check_interval=1)
     events = board(tmp_path / "run/version_0")
     for tag in ("inside/surprisal", "inside/gates"):
         assert [step for step, _ in decoded(events, tag)] == [1, 4, 7, 9]
@@ -115,7 +115,7 @@ def test_what_is_looked_at_is_the_average(tmp_path: Path) -> None:
                 seen["average"] = weight_norms(pl_module.model)["head"]
 
     data, logger = SequenceData("dinos", batch_size=32), TensorBoardLogger(tmp_path, "run", 0)
-    trained(data, AveragedWeights(0.9), Note(), Inside(), logger=logger, val_check_interval=4)
+    trained(data, AveragedWeights(0.9), Note(), ModelDiagnostics(), logger=logger, val_check_interval=4)
     (logged,) = board(tmp_path / "run/version_0").Scalars("inside/weight_norm/head")
     assert logged.value == pytest.approx(seen["average"])
     assert logged.value != pytest.approx(seen["own"], rel=1e-3)
@@ -156,7 +156,7 @@ def test_a_part_that_fails_is_one_warning(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr(surprisal, "picture", broken)
     data, logger = SequenceData("dinos", batch_size=32), TensorBoardLogger(tmp_path, "run", 0)
     with pytest.warns(UserWarning, match="surprisal.*no picture today.*training goes on") as told:
-        system = trained(data, Inside(every_n_steps=0), logger=logger)
+        system = trained(data, ModelDiagnostics(every_n_steps=0), logger=logger)
     assert len([warning for warning in told if "no picture today" in str(warning.message)]) == 1
     assert system.trainer.global_step == 4
     assert board(tmp_path / "run/version_0").Tags()["images"] == ["inside/gates", "inside/memory"]
@@ -173,7 +173,7 @@ def test_of_a_network_that_diverges_the_surprisal_alone_is_drawn(
             torch.nn.init.constant_(pl_module.model.embedding.weight, torch.nan)
 
     data, logger = SequenceData("dinos", batch_size=32), TensorBoardLogger(tmp_path, "run", 0)
-    trained(data, Diverge(), Inside(every_n_steps=0), logger=logger)
+    trained(data, Diverge(), ModelDiagnostics(every_n_steps=0), logger=logger)
     assert board(tmp_path / "run/version_0").Tags()["images"] == ["inside/surprisal"]
     assert not (tmp_path / "run/version_0/memory.json").exists()
     assert "memory" not in capsys.readouterr().out
@@ -181,7 +181,7 @@ def test_of_a_network_that_diverges_the_surprisal_alone_is_drawn(
 
 def test_other_loggers_have_the_norms_and_the_file(tmp_path: Path) -> None:
     data, results = SequenceData("dinos", batch_size=32), Results()
-    trained(data, Inside(), BoardLayout(results), results, logger=CSVLogger(tmp_path, "run", 0))
+    trained(data, ModelDiagnostics(), BoardLayout(results), results, logger=CSVLogger(tmp_path, "run", 0))
     folder = tmp_path / "run" / "version_0"
     assert "inside/weight_norm/layers.1" in (folder / "metrics.csv").read_text()
     assert (folder / "memory.json").exists()
@@ -192,5 +192,5 @@ def test_a_backbone_that_shows_nothing_has_no_picture_of_gates(monkeypatch: pyte
 
     monkeypatch.setattr(Recurrent, "trace", Backbone.trace)
     data, logger = SequenceData("dinos", batch_size=32), TensorBoardLogger(tmp_path, "run", 0)
-    trained(data, Inside(), logger=logger)
+    trained(data, ModelDiagnostics(), logger=logger)
     assert board(tmp_path / "run/version_0").Tags()["images"] == ["inside/surprisal", "inside/memory"]

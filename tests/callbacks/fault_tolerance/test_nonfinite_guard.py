@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from lightseq.callbacks.fault_tolerance.nonfinite_guard import FiniteGuard, all_finite, finite
+from lightseq.callbacks.fault_tolerance.nonfinite_guard import NonFiniteGuard, all_finite, finite
 from pytorch_lightning.plugins import MixedPrecision
 from torch.testing import assert_close
 
@@ -126,7 +126,7 @@ def test_a_finite_run_is_the_same_to_the_last_bit(
 ) -> None:
     """With the guard, and clipped by the norm that is known, or without it and by Lightning."""
     settings = {"optimizer": optimizer, "dropout": 0.2, "hidden_size": 6, "backbone": "lstm"}
-    guarded = state_of(*fit(settings, FiniteGuard(), max_steps=9, **clip))
+    guarded = state_of(*fit(settings, NonFiniteGuard(), max_steps=9, **clip))
     monkeypatch.delattr(SequenceSystem, "configure_gradient_clipping")
     assert_close(state_of(*fit(settings, max_steps=9, **clip)), guarded, rtol=0, atol=0)
 
@@ -138,9 +138,9 @@ def test_a_finite_run_is_the_same_to_the_last_bit(
 )
 def test_an_update_that_is_left_out_moves_nothing(fuse: Any, optimizer: str, of: str, what: str) -> None:
     own = {"optimizer": optimizer, "weight_decay": 0.1}
-    before = state_of(*fit({**fuse(), **own}, FiniteGuard(), max_steps=4))
+    before = state_of(*fit({**fuse(), **own}, NonFiniteGuard(), max_steps=4))
     with pytest.warns(UserWarning, match=f"update 5 is left out: the {what}"):
-        system, trainer = fit({**fuse(5, of=of), **own}, FiniteGuard(skip=1), max_steps=5)
+        system, trainer = fit({**fuse(5, of=of), **own}, NonFiniteGuard(skip=1), max_steps=5)
     assert_close(state_of(system, trainer), before, rtol=0, atol=0)
     assert trainer.global_step == 5
     assert all_finite(trainer)
@@ -160,7 +160,7 @@ def test_training_goes_on_after_an_update_that_was_left_out(
             losses.append(outputs["loss"].item())
 
     with pytest.warns(UserWarning, match="update 4 is left out"):
-        _, trainer = fit(fuse(4, of="outputs"), FiniteGuard(skip=1), Notes(), dataset=dataset, max_steps=6)
+        _, trainer = fit(fuse(4, of="outputs"), NonFiniteGuard(skip=1), Notes(), dataset=dataset, max_steps=6)
     assert [math.isfinite(loss) for loss in losses] == [True] * 3 + [False] + [True] * 2
     assert trainer.callback_metrics["train/loss"] == pytest.approx(sum(losses[4:]) / 2, rel=0.05)
     assert all_finite(trainer)
@@ -168,7 +168,7 @@ def test_training_goes_on_after_an_update_that_was_left_out(
 
 def test_only_so_many_in_a_row_are_left_out(fuse: Any) -> None:
     with pytest.warns(UserWarning, match="left out") as told:
-        fit(fuse(2, 4, 5, 7, 8, 11), FiniteGuard(skip=2), max_steps=12)
+        fit(fuse(2, 4, 5, 7, 8, 11), NonFiniteGuard(skip=2), max_steps=12)
     said = [str(warning.message) for warning in told if "left out" in str(warning.message)]
     assert [re.match(r"update (\d+) is left out(, 2 in a row)?:", text).groups() for text in said] == [
         ("2", None),
@@ -180,7 +180,7 @@ def test_only_so_many_in_a_row_are_left_out(fuse: Any) -> None:
         pytest.warns(UserWarning, match="update 4 is left out"),
         pytest.raises(UserError, match="of update 5") as stopped,
     ):
-        fit(fuse(4, 5, 6), FiniteGuard(skip=1), max_steps=9)
+        fit(fuse(4, 5, 6), NonFiniteGuard(skip=1), max_steps=9)
     assert stopped.value.status == 1
 
 
@@ -195,7 +195,7 @@ def test_the_batches_of_the_update_are_written(fuse: Any, at: int, update: int, 
 
     own = {"accumulate_grad_batches": 2, "limit_train_batches": 5, "max_epochs": 2}
     with pytest.raises(UserError, match=f"of update {update} is .* the batch is in .*not_finite.pt"):
-        fit(fuse(at), Notes(), FiniteGuard(), **own)
+        fit(fuse(at), Notes(), NonFiniteGuard(), **own)
     content = torch.load("not_finite.pt", weights_only=True)
     expected = [{"tokens": b.tokens, "targets": b.targets, "reset": b.reset} for b in seen[-number:]]
     assert_close(content, {"batches": expected, "update": update, "epoch": 0, "rank": 0})
@@ -207,20 +207,20 @@ def test_where_looking_takes_time_it_is_done_now_and_then(fuse: Any) -> None:
 
     class Rarely(pl.Callback):
         def on_train_start(self, trainer, pl_module):
-            pl_module.look_every = 3
+            pl_module.check_every = 3
 
         def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
             seen.append(all_finite(trainer))
 
     with pytest.raises(UserError, match=r"loss of update 6 is nan .*, but the 2 before it were not looked at"):
-        fit(fuse(4), FiniteGuard(), Rarely(), max_steps=9)
+        fit(fuse(4), NonFiniteGuard(), Rarely(), max_steps=9)
     assert seen == [True] * 3 + [False] * 2
 
 
 def test_infinite_gradients_that_a_scaler_meets_are_its_own(fuse: Any) -> None:
     def in_half(settings: dict[str, Any]) -> tuple[SequenceSystem, pl.Trainer]:
         scaler = torch.amp.GradScaler("cpu", init_scale=256.0)
-        return fit(settings, FiniteGuard(), max_steps=6, plugins=[MixedPrecision("16-mixed", "cpu", scaler)])
+        return fit(settings, NonFiniteGuard(), max_steps=6, plugins=[MixedPrecision("16-mixed", "cpu", scaler)])
 
     _, trainer = in_half(fuse(3))
     assert trainer.precision_plugin.state_dict()["scale"] == 128.0  # it has met one

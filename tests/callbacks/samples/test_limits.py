@@ -50,8 +50,8 @@ def test_a_drawing_ends_when_the_process_is_asked_to_stop(
         def on_train_batch_end(self, *_: Any, **__: Any) -> None:
             signal.raise_signal(signal.SIGTERM)
 
-    own = fit.house_callbacks
-    monkeypatch.setattr(fit, "house_callbacks", lambda *values: [Stop(), *own(*values)])
+    own = fit.default_callbacks
+    monkeypatch.setattr(fit, "default_callbacks", lambda *values: [Stop(), *own(*values)])
     status, _, err = run(f"fit --config {bells} {ENDLESS} --sampling.every_n_steps 1")
     assert status == 143, err
     assert not list(FOLDER.glob("samples*"))

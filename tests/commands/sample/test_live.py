@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from lightseq import cli
-from lightseq.commands.sample.live import Growing
+from lightseq.commands.sample.live import LiveSamplePrinter
 from lightseq.sampling.generate import Sample
 from lightseq.vocabulary import Vocabulary
 
@@ -76,7 +76,7 @@ def test_a_terminal_gets_in_pieces_what_a_pipe_gets(run: Run, tiny: str, monkeyp
 
 
 def test_a_sample_is_printed_as_it_grows_and_the_next_from_where_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    growing = Growing(Vocabulary(["", *"abcd"]), ["", "c"], [0.5], 2)
+    growing = LiveSamplePrinter(Vocabulary(["", *"abcd"]), ["", "c"], [0.5], 2)
 
     def shown() -> str:
         return "|".join(capsys.readouterr())
@@ -97,7 +97,7 @@ def test_a_sample_is_printed_as_it_grows_and_the_next_from_where_it_is(capsys: p
 @pytest.mark.parametrize("later", ["b", "\n"])
 def test_what_stands_between_samples_waits_for_the_first_of_several_lines(capsys, later: str) -> None:
     vocabulary = Vocabulary(["", *"ab\n"])
-    growing = Growing(vocabulary, [""], [1.0], 2)
+    growing = LiveSamplePrinter(vocabulary, [""], [1.0], 2)
     growing.watch([[], []])
     growing.watch([[1, 0], [1]])
     assert capsys.readouterr().out == "a"
@@ -111,7 +111,7 @@ def test_a_character_of_several_bytes_comes_whole(capsys: pytest.CaptureFixture[
     text = "aé€😀b"
     vocabulary = Vocabulary([chr(value) if value < 128 else chr(0xDC00 + value) for value in range(256)])
     ids = list(text.encode())
-    growing = Growing(vocabulary, [""], [1.0], 1)
+    growing = LiveSamplePrinter(vocabulary, [""], [1.0], 1)
     pieces = []
     for index in [*ids, 0xE2, 0x82]:
         growing.watch([[index]])
@@ -124,7 +124,7 @@ def test_a_character_of_several_bytes_comes_whole(capsys: pytest.CaptureFixture[
 def test_bytes_that_are_no_character_are_not_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
     vocabulary = Vocabulary([chr(value) if value < 128 else chr(0xDC00 + value) for value in range(256)])
     ids = [0x9F, 0x98, 0xF0, 0x9F, 0x61, 0xC3, 0xC3, 0xA9, 0xFF]
-    growing = Growing(vocabulary, [""], [1.0], 1)
+    growing = LiveSamplePrinter(vocabulary, [""], [1.0], 1)
     for index in ids:
         growing.watch([[index]])
     assert capsys.readouterr().out == vocabulary.decode(ids)

@@ -236,8 +236,8 @@ def test_a_fingerprint_that_did_not_tell_is_not_believed_where_it_shows() -> Non
 
 def test_a_damaged_survey_is_made_anew() -> None:
     open_store(Marked(["abc"]), "given")
-    (survey,) = cache_folder().glob("surveys/*[!k]")
-    survey.write_text(survey.read_text()[:-3])
+    (scan_corpus,) = cache_folder().glob("surveys/*[!k]")
+    scan_corpus.write_text(scan_corpus.read_text()[:-3])
     again = Marked(["abc"])
     assert texts(open_store(again, "given")) == ["abc"]
     assert again.calls == 1
