@@ -15,7 +15,7 @@ from functools import wraps
 from pathlib import Path
 from time import perf_counter
 
-OBSERVERS = ("SampleText", "SampleQuality", "ModelDiagnostics", "BoardLayout", "Yardsticks")
+OBSERVERS = ("SampleText", "SampleQuality", "ModelDiagnostics", "BoardLayout", "BaselineLines")
 
 
 def main() -> None:
@@ -47,7 +47,7 @@ def main() -> None:
 
 def timed() -> int:
     """One training with its observers timed; the last line of standard error says the seconds of each."""
-    from lightseq.callbacks.diagnostics.baselines import Yardsticks
+    from lightseq.callbacks.diagnostics.baselines import BaselineLines
     from lightseq.callbacks.diagnostics.model_diagnostics import ModelDiagnostics
     from lightseq.callbacks.diagnostics.tensorboard_layout import BoardLayout
     from lightseq.callbacks.samples.sample_quality import SampleQuality
@@ -56,7 +56,7 @@ def timed() -> int:
     from lightseq import cli
 
     seconds: dict[str, float] = defaultdict(float)
-    for observer in (SampleText, SampleQuality, ModelDiagnostics, BoardLayout, Yardsticks):
+    for observer in (SampleText, SampleQuality, ModelDiagnostics, BoardLayout, BaselineLines):
         for name in [name for name in vars(observer) if name.startswith("on_")]:
             setattr(observer, name, clocked(getattr(observer, name), observer.__name__, seconds))
     status = cli.main(sys.argv[2:])

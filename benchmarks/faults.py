@@ -187,7 +187,7 @@ def plan_unseen(shop: RunFactory, trials: int, dice: Random) -> Plan:
             unseen(shop, what)
         return Trial(equal=1)
 
-    return ((1, partial(look, what)) for what in islice(cycle(("no_run_folder", "judge", "render")), trials))
+    return ((1, partial(look, what)) for what in islice(cycle(("no_run_folder", "metrics", "render")), trials))
 
 
 ROWS = {
@@ -201,7 +201,7 @@ ROWS = {
     "full_to_the_end": Row("disk full to the end", 2, partial(plan_full, full_to_the_end)),
     "unheard": Row("disk of the terminal's log full, its reader gone", 4, plan_unheard),
     "diverged": Row("loss NaN or gradient infinite", 4, plan_diverged),
-    "unseen": Row("run folder removed, judge or renderer raises", 3, plan_unseen),
+    "unseen": Row("run folder removed, metrics or renderer raises", 3, plan_unseen),
 }
 
 

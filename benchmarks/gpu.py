@@ -137,7 +137,14 @@ def waits() -> None:
     with tempfile.TemporaryDirectory() as folder:
         words = ["fit", "--config", "dinos", "--config", "trainer/gpu", "--trainer.callbacks+=gpu.Waits"]
         words += ["--trainer.log_every_n_steps", str(LOG_EVERY), "--trainer.max_steps", str(4 * LOG_EVERY)]
-        words += ["--trainer.limit_val_batches", "0", "--sampling.every_n_steps", "0", "--last.every_n_steps", "0"]
+        words += [
+            "--trainer.limit_val_batches",
+            "0",
+            "--sampling.every_n_steps",
+            "0",
+            "--last_checkpoint.every_n_steps",
+            "0",
+        ]
         if status := cli.main([*words, "--trainer.default_root_dir", folder]):
             sys.exit(status)
 

@@ -61,7 +61,7 @@ def main() -> None:
 def row(data, corpus, texts, ended) -> dict[str, float]:
     """What the dataset says of texts, and what is counted of any."""
     counted = quality(texts, ended, corpus)
-    return {**data.dataset.judge(texts), **{name: counted[name] for name in SHOWN if name in counted}}
+    return {**data.dataset.metrics(texts), **{name: counted[name] for name in SHOWN if name in counted}}
 
 
 if __name__ == "__main__":

@@ -106,6 +106,6 @@ def test_a_run_that_diverges_ends(shop: RunFactory, harm: str) -> None:
     diverged(shop.run(), harm, update=20)
 
 
-@pytest.mark.parametrize("fails", ["judge", "render"])
+@pytest.mark.parametrize("fails", ["metrics", "render"])
 def test_a_dataset_that_fails_does_not_end_a_run(shop: RunFactory, fails: str) -> None:
     unseen(shop, fails)

@@ -44,7 +44,7 @@ FLAGS = {
 }
 """What the commands take. ``fit`` takes the settings of ``keys.json``."""
 
-SWITCHES = {"sample": ("--novel", "--valid-bars"), "datasets": ("--load",)}
+SWITCHES = {"sample": ("--novel", "--constrained"), "datasets": ("--load",)}
 
 ENDLESS = ("sweep", "verify-resume")
 """Commands that take long where nothing is wrong: theirs are always given something wrong."""

@@ -15,9 +15,9 @@ from ...training.system import SequenceSystem
 from ..error_guard import warn_on_error
 
 
-class Yardsticks(Callback):
-    """Draws the yardsticks into TensorBoard: a level line each, from update 0 to the last, under the very tags
-    ``val/loss`` and ``val/bpc``, in runs of their own within the run folder (``yardsticks/uniform``, ...), so that they
+class BaselineLines(Callback):
+    """Draws the baselines into TensorBoard: a level line each, from update 0 to the last, under the very tags
+    ``val/loss`` and ``val/bpc``, in runs of their own within the run folder (``baselines/uniform``, ...), so that they
     stand in the charts of the model's own curves.
 
     The numbers come from the data alone: training ends in the same weights with and without it.
@@ -39,19 +39,19 @@ class Yardsticks(Callback):
         boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
         if not trainer.is_global_zero or not boards or not isinstance(data, SequenceData):
             return
-        found = ngram.yardsticks(data.store, data.parts, data.dataset.layout == "stream")
+        found = ngram.measure_baselines(data.store, data.parts, data.dataset.layout == "stream")
         for logger in boards:
             for name, nats in found.rows.items():
                 bits = found.bits_per_character(nats)
                 values = {"val/loss": nats} | ({} if bits is None else {"val/bpc": bits})
-                with warn_on_error("the yardsticks"):
+                with warn_on_error("the baselines"):
                     level_lines(logger, name, values, last)
 
 
 def level_lines(logger: TensorBoardLogger, name: str, values: Mapping[str, float], last: int) -> None:
     """Draw a level line a tag, from update 0 to the last, in a run of its own within the run folder, so that it stands
     in the chart of the run's own values of that tag."""
-    with SummaryWriter(str(Path(logger.log_dir) / "yardsticks" / name)) as board:
+    with SummaryWriter(str(Path(logger.log_dir) / "baselines" / name)) as board:
         for tag, value in values.items():
             for update in (0, last):
                 board.add_scalar(tag, value, update)

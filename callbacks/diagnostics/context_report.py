@@ -33,7 +33,7 @@ SAID = (8, 64, 256)
 
 
 def record(model: SequenceModel, data: SequenceData, trainer: pl.Trainer, folder: Path | None) -> None:
-    """Measure on the validation split; print a line, write ``memory.json``, and put a picture and two curves, over
+    """Measure on the validation split; print a line, write ``context.json``, and put a picture and two curves, over
     time steps and not updates, into TensorBoard (the run ``memory`` in the run's folder). Nothing of a network that has
     diverged.
 
@@ -51,20 +51,20 @@ def record(model: SequenceModel, data: SequenceData, trainer: pl.Trainer, folder
         return
     content = {"update": trainer.global_step, **memory._asdict()}
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / "memory.json", json.dumps(content, indent=2) + "\n")
+    write_whole(folder / "context.json", json.dumps(content, indent=2) + "\n")
     boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
     if not boards:
         return
-    found = ngram.yardsticks(data.store, data.parts, data.dataset.layout == "stream")
+    found = ngram.measure_baselines(data.store, data.parts, data.dataset.layout == "stream")
     drawn = {f"from the last {unit} only": memory.by_history, "at this place of a document": memory.by_position}
     levels = {"with all before it": memory.loss, f"{found.order}-gram": found.ngram}
     image = line_plot.picture({name: points for name, points in drawn.items() if points}, levels)
     for logger in boards:
-        add_picture(logger.experiment, "inside/memory", image, trainer.global_step)
+        add_picture(logger.experiment, "diagnostics/context", image, trainer.global_step)
         with SummaryWriter(str(Path(logger.log_dir) / "memory")) as board:
             for tag, points in (("history", memory.by_history), ("position", memory.by_position)):
                 for steps, nats in points.items():
-                    board.add_scalar(f"inside/loss_by_{tag}", nats, steps)
+                    board.add_scalar(f"diagnostics/loss_by_{tag}", nats, steps)
 
 
 def texts(data: SequenceData) -> tuple[list[Tensor], int]:
@@ -91,7 +91,7 @@ def texts(data: SequenceData) -> tuple[list[Tensor], int]:
 def line(memory: ContextReport, unit: str) -> str:
     """The loss with short histories, as the terminal has it."""
     first, *others = [k for k in SAID if k in memory.by_history] or list(memory.by_history)[:1]
-    words = f"memory with only the last {first} {unit} the loss is {memory.by_history[first]:.2f}"
+    words = f"context    with only the last {first} {unit} the loss is {memory.by_history[first]:.2f}"
     words += "".join(f", with {k} {memory.by_history[k]:.2f}" for k in others)
     return f"{words}, with all {memory.loss:.2f}"
 

@@ -25,10 +25,10 @@ from .context_report import record
 class ModelDiagnostics(Callback):
     """Looks into the network.
 
-    At validations, in TensorBoard, two pictures: ``inside/surprisal``, what a few texts of the validation split cost
-    character by character, and ``inside/gates``, the backbone's gates in the first of them; in every log
-    ``inside/weight_norm/...``, of the embedding, each layer and the head. When training ends, of a language model: what
-    the history is worth to it (``memory.json`` in the run folder, a line in the terminal, ``inside/memory``). Of a
+    At validations, in TensorBoard, two pictures: ``diagnostics/surprisal``, what a few texts of the validation split cost
+    character by character, and ``diagnostics/gates``, the backbone's gates in the first of them; in every log
+    ``diagnostics/weight_norm/...``, of the embedding, each layer and the head. When training ends, of a language model: what
+    the history is worth to it (``context.json`` in the run folder, a line in the terminal, ``diagnostics/context``). Of a
     network that has diverged, whose values are not finite, there are neither gates nor memory.
 
     Nothing is drawn at random, and the state is its own: training ends in the same weights with and without it. Where
@@ -63,7 +63,7 @@ class ModelDiagnostics(Callback):
             if model is None or stop_asked():
                 return
             with warn_on_error("the norms of the weights"):
-                norms = {f"inside/weight_norm/{name}": norm for name, norm in weight_norms(model).items()}
+                norms = {f"diagnostics/weight_norm/{name}": norm for name, norm in weight_norms(model).items()}
                 for logger in trainer.loggers:
                     logger.log_metrics(norms, trainer.global_step)
             if self._drawn_update is None or trainer.global_step - self._drawn_update >= self.every_n_steps:
@@ -97,14 +97,14 @@ class ModelDiagnostics(Callback):
             readings = excerpts.read(model, texts, system.vocabulary, system.labels is not None)
             image = surprisal.picture(readings)
             for board in boards:
-                add_picture(board, "inside/surprisal", image, trainer.global_step)
+                add_picture(board, "diagnostics/surprisal", image, trainer.global_step)
         with warn_on_error("the picture of the gates"):
             first = excerpts.beginning(texts, self.characters)
             traces = excerpts.traces(model, first)
             if traces[0] and all(np.isfinite(values).all() for own in traces for values in own.values()):
                 heat = gate_heatmap.picture(traces, [text.names for text in first])
                 for board in boards:
-                    add_picture(board, "inside/gates", heat, trainer.global_step)
+                    add_picture(board, "diagnostics/gates", heat, trainer.global_step)
 
 
 def weight_norms(model: nn.Module) -> dict[str, float]:

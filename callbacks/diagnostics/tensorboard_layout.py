@@ -24,20 +24,20 @@ LAYOUT: dict[str, dict[str, list[Any]]] = {
     title: {chart: ["Multiline", [f"^{tag}$" for tag in tags]] for chart, tags in charts.items()}
     for title, charts in {
         "loss": {
-            "nats a token, held out, with the yardsticks": ["val/loss"],
-            "bits a character, held out, with the yardsticks": ["val/bpc"],
+            "nats a token, held out, with the baselines": ["val/loss"],
+            "bits a character, held out, with the baselines": ["val/bpc"],
             "nats a token, in training and held out": ["train/loss", "val/loss"],
-            "nats a token after cold starts": ["val/loss", "val/loss_cold64", "val/loss_cold256"],
+            "nats a token after cold starts": ["val/loss", "val/loss_reset64", "val/loss_reset256"],
         },
         "samples by temperature": {
             **{chart: [f"samples/{name}/.*"] for chart, name in _COUNTED.items()},
             "what the dataset judges, and the rest": [f"samples/(?!({'|'.join(_COUNTED.values())})/).*"],
         },
-        "inside": {
-            "norms of the weights": ["inside/weight_norm/.*"],
+        "diagnostics": {
+            "norms of the weights": ["diagnostics/weight_norm/.*"],
             "norm of the gradient": ["train/gradient_norm"],
-            "nats a token with only the last k tokens, over k": ["inside/loss_by_history"],
-            "nats a token over its place in a document": ["inside/loss_by_position"],
+            "nats a token with only the last k tokens, over k": ["diagnostics/loss_by_history"],
+            "nats a token over its place in a document": ["diagnostics/loss_by_position"],
         },
         "speed": {"tokens a second": ["train/tokens_per_second"], "learning rate": ["train/learning_rate"]},
     }.items()

@@ -180,5 +180,5 @@ def advice(trainer: pl.Trainer, system: SequenceSystem, refused: NonFiniteUpdate
     if str(trainer.precision) not in ("32-true", "64-true"):
         words.append("--trainer.precision 32-true")
     if refused.loss < 2 * math.log(system.model.head.out_features):  # no worse than a fresh network: one to go on with
-        words.append("--finite.skip 3, which leaves such updates out")
+        words.append("--nonfinite.max_skips 3, which leaves such updates out")
     return words

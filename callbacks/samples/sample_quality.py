@@ -23,10 +23,10 @@ from .table import tag_of
 
 class SampleQuality(Callback):
     """Counts at validations how good samples are, at each temperature but 0: ``samples/novel/T=0.80`` and its kin, all
-    that ``text_quality.quality`` counts, and the shares of the dataset's ``judge``. A checkpoint may be chosen by any.
+    that ``text_quality.quality`` counts, and the shares of the dataset's ``metrics``. A checkpoint may be chosen by any.
 
     In TensorBoard the same numbers of human texts of the validation split are level lines in the same charts
-    (``yardsticks/held_out``). A warning is given, once, where a model writes down what it was trained on.
+    (``baselines/held_out``). A warning is given, once, where a model writes down what it was trained on.
 
     Samples cost more than updates. Where many validations are close together, those count that are
     ``sampling.every_n_steps`` updates or more after the last that did, and the last one of all; where a checkpoint or a
@@ -56,7 +56,7 @@ class SampleQuality(Callback):
         """Rank zero alone counts, and all ranks log, so that all find what a checkpoint is chosen by."""
         assert isinstance(pl_module, SequenceSystem)
         data = trainer.datamodule  # type: ignore[attr-defined]
-        wanted = self.sampling.judged and self._temperatures and pl_module.labels is None
+        wanted = self.sampling.quality_samples and self._temperatures and pl_module.labels is None
         if not wanted or not isinstance(data, SequenceData) or trainer.sanity_checking or trainer.state.fn != "fit":
             return
         if not trainer.strategy.broadcast(self._is_due(trainer)):  # a wish to stop may have reached one rank alone
@@ -104,7 +104,7 @@ class SampleQuality(Callback):
         self, system: SequenceSystem, model: SequenceModel, data: SequenceData
     ) -> Iterator[tuple[float, dict[str, float], bool]]:
         """Each temperature with what ``_of_texts`` finds, until the process is asked to stop."""
-        samples = self.sampling.draw(system, model, [""], self._temperatures, self.sampling.judged) or []
+        samples = self.sampling.draw(system, model, [""], self._temperatures, self.sampling.quality_samples) or []
         for heat in self._temperatures:
             if stop_asked():
                 return
@@ -114,10 +114,10 @@ class SampleQuality(Callback):
     def _of_texts(
         self, data: SequenceData, texts: Sequence[str], ended: Sequence[bool]
     ) -> tuple[dict[str, float], bool]:
-        """Numbers by name, and whether the dataset's judge is among them."""
+        """Numbers by name, and whether the dataset's metrics is among them."""
         found = quality(texts, ended, self.sampling.corpus(data))
-        with warn_on_error("the dataset's judge"):
-            return {name: float(share) for name, share in data.dataset.judge(texts).items()} | found, True
+        with warn_on_error("the dataset's metrics"):
+            return {name: float(share) for name, share in data.dataset.metrics(texts).items()} | found, True
         return found, False
 
     def _compare(self, trainer: pl.Trainer, system: SequenceSystem, data: SequenceData) -> None:
@@ -133,7 +133,7 @@ class SampleQuality(Callback):
     def _draw_lines(self, trainer: pl.Trainer, values: Mapping[str, float], last: int) -> None:
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
-                with warn_on_error("the samples' yardsticks"):
+                with warn_on_error("the samples' baselines"):
                     level_lines(logger, "held_out", values, last)
 
 

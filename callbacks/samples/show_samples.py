@@ -51,7 +51,7 @@ class SampleText(Callback):
             ``SampleQuality`` counts; 0 is at the end only.
         at_validation: Show them in the logger and the files, though not in the terminal, at validations too: where
             half of ``every_n_steps`` has passed since the last showing, or more.
-        judged: Samples of each temperature but 0 whose quality is counted, from the empty prompt; 0 counts none.
+        quality_samples: Samples of each temperature but 0 whose quality is counted, from the empty prompt; 0 counts none.
         max_indexed_tokens: Tokens of a training split in which copies are looked up; the index takes 13 bytes a
             character, and 36 while it is made, of a list of names twice that.
         max_seconds: Of drawing, for one showing, and for one count of the quality; samples that take longer are cut.
@@ -67,14 +67,18 @@ class SampleText(Callback):
         top_k: PositiveInt | None = None,
         every_n_steps: NonNegativeInt = 200,
         at_validation: bool = True,
-        judged: NonNegativeInt = 50,
+        quality_samples: NonNegativeInt = 50,
         max_indexed_tokens: NonNegativeInt = 10_000_000,
         max_seconds: PositiveFloat = 60.0,
         seed: NonNegativeInt = 0,
     ) -> None:
         self.temperatures, self.prompts, self.n, self.length = temperatures, prompts, n, length
         self.top_k, self.every_n_steps, self.seed = top_k, every_n_steps, seed
-        self.at_validation, self.judged, self.max_indexed_tokens = at_validation, judged, max_indexed_tokens
+        self.at_validation, self.quality_samples, self.max_indexed_tokens = (
+            at_validation,
+            quality_samples,
+            max_indexed_tokens,
+        )
         self.max_seconds, self._cut_told = max_seconds, False
         self._folder: Path | None = None
         self._corpus: Corpus | None = None

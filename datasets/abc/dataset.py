@@ -107,7 +107,7 @@ class Abc(TextDataset):
             pass
         return notes
 
-    def judge(self, texts: Sequence[str]) -> dict[str, float]:
+    def metrics(self, texts: Sequence[str]) -> dict[str, float]:
         """Shares of the tunes with a complete ``header``, of which all ``parses``, without a wrong bar (``bars``), with
         a proper end (``ends``), that stay ``in_key``, and that are ``valid``: all of it. See ``checker.check``."""
         return shares(texts, self._required)
@@ -143,7 +143,7 @@ class Abc(TextDataset):
         )
 
     def grammar(self, tokens: Sequence[str]) -> Grammar:
-        """Of tunes that ``judge`` finds valid: with the header fields that are not dropped, and bars that add up.
+        """Of tunes that ``metrics`` finds valid: with the header fields that are not dropped, and bars that add up.
 
         Raises:
             UserError: These characters do not suffice for a tune.

@@ -1,4 +1,4 @@
-"""The yardsticks that a recurrent network must beat: uniform, unigram, and interpolated n-grams, on the same split."""
+"""The baselines that a recurrent network must beat: uniform, unigram, and interpolated n-grams, on the same split."""
 
 import json
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ ORDERS = 7
 """The n-grams tried are those of 1 to so many tokens."""
 
 
-class Yardsticks(NamedTuple):
+class Baselines(NamedTuple):
     """What simple models reach on a held-out split, in nats per token (of labelled data, per label)."""
 
     uniform: float
@@ -124,8 +124,8 @@ def _interpolated(level: Level, counts: Array, counted: int, lower: Array) -> Ar
     return np.where(total > 0, p / np.maximum(total, 1), lower)
 
 
-def yardsticks(store: Store, parts: Mapping[str, Array], stream: bool, split: str = "val") -> Yardsticks:
-    """The yardsticks of a split, from the cache if they were computed before.
+def measure_baselines(store: Store, parts: Mapping[str, Array], stream: bool, split: str = "val") -> Baselines:
+    """The baselines of a split, from the cache if they were computed before.
 
     Of a long training split a sample is counted: the documents of ``choose``, or the end of a stream. Of a long
     held-out one those of ``choose``, or the beginning.
@@ -143,9 +143,9 @@ def yardsticks(store: Store, parts: Mapping[str, Array], stream: bool, split: st
         gather = document_text if store.labels is None else label_text
         train, held_out = gather(store, parts["train"], TRAIN_LIMIT), gather(store, parts[split], HELD_OUT_LIMIT)
         cut = train.cut or held_out.cut
-    place = cache_folder() / "yardsticks" / f"{_key(store, train, held_out, stream, cut)}.json"
+    place = cache_folder() / "baselines" / f"{_key(store, train, held_out, stream, cut)}.json"
     try:
-        return Yardsticks(*json.loads(place.read_text()))
+        return Baselines(*json.loads(place.read_text()))
     except (OSError, ValueError, TypeError):
         found = _measured(store, train, held_out, stream, cut)
     with suppress(OSError):  # the next one computes it again
@@ -163,12 +163,12 @@ def _key(store: Store, train: Text, held_out: Text, *flags: bool) -> str:
     return key.hexdigest()
 
 
-def _measured(store: Store, train: Text, held_out: Text, stream: bool, cut: bool) -> Yardsticks:
+def _measured(store: Store, train: Text, held_out: Text, stream: bool, cut: bool) -> Baselines:
     size = len(store.vocabulary if store.labels is None else store.labels)
     nats = ngram_nats(train, held_out, size, ORDERS if store.labels is None else 1)
     losses = {order: float(own[stream:].mean()) for order, own in nats.items()}
     if store.labels is not None:
-        return Yardsticks(log(size), losses[1], 0, losses[1], None, cut)
+        return Baselines(log(size), losses[1], 0, losses[1], None, cut)
     best = min(losses, key=lambda order: losses[order])
     characters = np.array(Vocabulary(store.vocabulary).lengths)[held_out.tokens[stream:]].mean()
-    return Yardsticks(log(size), losses[1], best, losses[best], float(characters), cut)
+    return Baselines(log(size), losses[1], best, losses[best], float(characters), cut)

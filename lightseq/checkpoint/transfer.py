@@ -225,9 +225,9 @@ def _report(
     if outputs is None:
         before, now = ("text" if names is None else f"{len(names)} labels" for names in (old, new))
         others = " of other names" if old and new else ""
-        yield f"note   the head begins afresh: it predicted {before}, and now {now}{others}"
+        yield f"note       the head begins afresh: it predicted {before}, and now {now}{others}"
     elif new and (change := _change("labels", outputs)):
-        yield f"note   {change}"
+        yield f"note       {change}"
 
 
 def _change(what: str, shared: Shared) -> str:

@@ -23,7 +23,7 @@ LARGEST = 2**32 - 1
 MOST = 1000
 """Seeds that a single number may ask for: a larger one was meant as a seed."""
 
-COLUMNS = {"val/loss": 4, "val/loss_cold64": 4, "val/loss_cold256": 4, "val/accuracy": 4, "seconds": 1}
+COLUMNS = {"val/loss": 4, "val/loss_reset64": 4, "val/loss_reset256": 4, "val/accuracy": 4, "seconds": 1}
 """What is compared, and its decimals."""
 
 

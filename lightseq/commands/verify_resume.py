@@ -31,9 +31,9 @@ CHEAP = (
     "--trainer.enable_progress_bar=false",
     "--sampling.every_n_steps=0",
     "--sampling.at_validation=false",
-    "--sampling.judged=0",
+    "--sampling.quality_samples=0",
     "--sampling.length=16",
-    "--inside.enabled=false",
+    "--diagnostics.enabled=false",
 )
 """What only looks on. The user's own flags come after these, and may say otherwise; files may not."""
 

@@ -47,8 +47,8 @@ class SequenceData(pl.LightningDataModule):
         test_fraction: The same for the test split.
         fold: Which part of the documents validates, counted from 0: with a val_fraction of 0.1 there are ten.
         split_seed: Of the dealing of documents to splits. A seed of its own, so that runs with other seeds compare.
-        cold_starts: The chance of a row's window of a training stream to start from the initial state although its text
-            goes on: a little of it teaches the model to begin anywhere (``val/loss_cold64``).
+        reset_probability: The chance of a row's window of a training stream to start from the initial state although its text
+            goes on: a little of it teaches the model to begin anywhere (``val/loss_reset64``).
         seed: Of the order of the training documents, of where an epoch of a stream begins, and of its cold starts; null
             is ``seed_everything``.
         tokens: The vocabulary to encode with; null is the tokens of the text. A checkpoint brings its own.
@@ -69,7 +69,7 @@ class SequenceData(pl.LightningDataModule):
         test_fraction: Probability = 0.1,
         fold: NonNegativeInt = 0,
         split_seed: NonNegativeInt = 0,
-        cold_starts: Probability = 0.0,
+        reset_probability: Probability = 0.0,
         seed: NonNegativeInt | None = None,
         tokens: list[str] | None = None,
         label_names: list[str] | None = None,
@@ -83,7 +83,7 @@ class SequenceData(pl.LightningDataModule):
             raise UserError(f"data.fold {fold}: a val_fraction of {val_fraction:g} has {folds} folds")
         self.dataset_name, self.batch_size, self.window, self.val_lanes = dataset, batch_size, window, val_lanes
         self.plan = SplitPlan(split_seed, val_fraction, test_fraction, fold)
-        self.cold_starts = cold_starts
+        self.reset_probability = reset_probability
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0")) if seed is None else seed
         self._given = tokens, label_names
         self.batch_boundary_hooks: list[Callable[[], None]] = []
@@ -164,7 +164,10 @@ class SequenceData(pl.LightningDataModule):
             world, epoch = self.trainer.world_size, self.trainer.current_epoch
             accumulate = self.trainer.accumulate_grad_batches
         if self.dataset.layout == "stream":
-            lanes, own = self.training_lanes(world * accumulate), {"seed": self.seed, "cold_starts": self.cold_starts}
+            lanes, own = (
+                self.training_lanes(world * accumulate),
+                {"seed": self.seed, "reset_probability": self.reset_probability},
+            )
             source = self._stream("train", lanes, self.window, accumulate=accumulate, **own)
             return SequenceLoader(source, epoch, self.batch_boundary_hooks)
         return SequenceLoader(self._documents("train", self.seed, accumulate), epoch, self.batch_boundary_hooks)

@@ -50,7 +50,7 @@ class TextDataset(ABC):
         done. Default: none."""
         return ()
 
-    def judge(self, texts: Sequence[str]) -> Mapping[str, float]:
+    def metrics(self, texts: Sequence[str]) -> Mapping[str, float]:
         """Shares between 0 and 1 by name, of generated texts: how many are valid, say. A model may write anything, and
         the texts are all there is: nothing is opened. Default: none."""
         return {}

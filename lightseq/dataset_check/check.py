@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ..analysis.ngram import Yardsticks, yardsticks
+from ..analysis.ngram import Baselines, measure_baselines
 from ..data.corpus import label_text, token_counts
 from ..data.dataset import plugin_errors
 from ..data.encoding.store import Store
@@ -89,13 +89,13 @@ class Report(NamedTuple):
     labels: dict[str, dict[str, int]]
     """How often each label is predicted, by label and split; empty for a language model."""
     batches: Batches
-    yardsticks: Yardsticks
+    baselines: Baselines
 
 
 def examine(data: "SequenceData") -> Report:
     """Look at a dataset, split and batched as it would be trained on.
 
-    The corpus is read in blocks; duplicates, overlap and yardsticks come from a part of a large one, whose size
+    The corpus is read in blocks; duplicates, overlap and baselines come from a part of a large one, whose size
     ``duplicates`` and ``ngram`` say.
 
     Raises:
@@ -125,7 +125,7 @@ def examine(data: "SequenceData") -> Report:
         problem_count=len(shown) + more,
         labels=_labels(store, parts),
         batches=_batches(data),
-        yardsticks=yardsticks(store, parts, stream),
+        baselines=measure_baselines(store, parts, stream),
     )
 
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..analysis.ngram import ORDERS, Yardsticks
+from ..analysis.ngram import ORDERS, Baselines
 from ..data.corpus import HELD_OUT_LIMIT, TRAIN_LIMIT
 from ..types import Array
 from ..vocabulary import shorten
@@ -20,11 +20,11 @@ BAR = 40
 """Characters of the longest bar."""
 
 
-def headline(yardsticks: Yardsticks) -> str:
+def headline(baselines: Baselines) -> str:
     """What a model has to beat, in one line to begin a training with."""
-    values = ", ".join(f"{name} {nats:.3f}" for name, nats in yardsticks.rows.items())
-    unit = "label" if yardsticks.characters is None else "token"
-    return f"beat   {values} nats a {unit} (validation{', from a sample' if yardsticks.cut else ''})"
+    values = ", ".join(f"{name} {nats:.3f}" for name, nats in baselines.rows.items())
+    unit = "label" if baselines.characters is None else "token"
+    return f"baselines  {values} nats a {unit} (validation{', from a sample' if baselines.cut else ''})"
 
 
 def lines(report: Report) -> list[str]:
@@ -39,7 +39,7 @@ def lines(report: Report) -> list[str]:
         "broken": _broken(report),
         "labels": _labels(report),
         "batches": _batches(report),
-        "yardsticks": _yardsticks(report.yardsticks),
+        "baselines": _baselines(report.baselines),
     }
     return [f"{name if i == 0 else '':11} {line}" for name, own in sections.items() for i, line in enumerate(own)]
 
@@ -161,16 +161,16 @@ def _batches(report: Report) -> Iterator[str]:
         yield f"{own.longer:.1%} of the training documents are longer than a window; the median has {own.windows:g}"
 
 
-def _yardsticks(yardsticks: Yardsticks) -> Iterator[str]:
+def _baselines(baselines: Baselines) -> Iterator[str]:
     """Loss and bits per character are in the units of ``val/loss`` and ``val/bpc``."""
     yield "what a model has to beat on the validation part"
-    for name, nats in yardsticks.rows.items():
-        bits = yardsticks.bits_per_character(nats)
+    for name, nats in baselines.rows.items():
+        bits = baselines.bits_per_character(nats)
         other = "" if bits is None else f", {bits:.3f} bits a character"
         yield f"  {name:9} {nats:.3f} nats a {'label' if bits is None else 'token'}{other}"
-    if yardsticks.order:
+    if baselines.order:
         yield f"  (interpolated Kneser-Ney, the best order of 1 to {ORDERS})"
-    if yardsticks.cut:
+    if baselines.cut:
         yield f"  (from a sample: {TRAIN_LIMIT:,} training and {HELD_OUT_LIMIT:,} validation tokens at the most)"
 
 

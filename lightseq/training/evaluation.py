@@ -7,7 +7,7 @@ from ..metrics import TokenMetrics
 from ..model import SequenceModel
 from ..types import IGNORE_INDEX, Batch, State
 
-WAYS = ("", "_cold64", "_cold256")
+WAYS = ("", "_reset64", "_reset256")
 """What a metric's name ends in, by the number of the data loader: a stream is evaluated in three ways."""
 
 

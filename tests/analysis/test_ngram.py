@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lightseq.analysis import ngram
-from lightseq.analysis.ngram import ngram_nats, yardsticks
+from lightseq.analysis.ngram import measure_baselines, ngram_nats
 from lightseq.data import SequenceData, TextDataset
 from lightseq.data.cache import cache_folder
 from lightseq.data.corpus import Text, choose, document_text, label_text, stream_text
@@ -152,10 +152,10 @@ def test_a_large_corpus_is_sampled_and_says_so(stream: bool, monkeypatch: pytest
     parts = {"train": np.arange(40), "val": np.arange(40, 60)}
     if stream:
         parts = {"train": store.tokens[:800], "val": store.tokens[800:]}
-    whole = yardsticks(store, parts, stream)
+    whole = measure_baselines(store, parts, stream)
     monkeypatch.setattr(ngram, "TRAIN_LIMIT", 210)
     monkeypatch.setattr(ngram, "HELD_OUT_LIMIT", 105)
-    cut = yardsticks(store, parts, stream)
+    cut = measure_baselines(store, parts, stream)
     assert (whole.cut, cut.cut) == (False, True)
     assert whole.unigram != cut.unigram
     assert whole.uniform == cut.uniform == math.log(4 if stream else 5)
@@ -167,12 +167,12 @@ def test_a_large_corpus_is_sampled_and_says_so(stream: bool, monkeypatch: pytest
 def test_a_streams_first_token_is_not_scored() -> None:
     store = store_of(["abab" * 50 + "c" + "ab" * 10], "stream")
     parts = {"train": store.tokens[:200], "val": store.tokens[200:]}
-    found = yardsticks(store, parts, stream=True)
+    found = measure_baselines(store, parts, stream=True)
     nats = ngram_nats(stream_text(parts["train"]), stream_text(parts["val"]), 3, 2)
     assert found.unigram == pytest.approx(nats[1][1:].mean())
     assert nats[1][0] > 3  # the c, which training lacks
     store = store_of([Document(["a", "b"] * 9 + ["cde", "a", "b"])], "stream")
-    found = yardsticks(store, {"train": store.tokens[:18], "val": store.tokens[18:]}, stream=True)
+    found = measure_baselines(store, {"train": store.tokens[:18], "val": store.tokens[18:]}, stream=True)
     assert found.characters == 1
 
 
@@ -180,7 +180,7 @@ def test_the_best_order_and_the_characters() -> None:
     words = ["the ", "cat ", "sat ", "on ", "mat "]
     given = [Document([words[i], words[(i + 1) % 5], words[(i + 2) % 5]]) for i in range(5)] * 6
     store = store_of(given)
-    found = yardsticks(store, {"train": np.arange(20), "val": np.arange(20, 30)}, stream=False)
+    found = measure_baselines(store, {"train": np.arange(20), "val": np.arange(20, 30)}, stream=False)
     assert found.order > 1
     assert found.ngram < found.unigram < found.uniform == math.log(6)
     assert list(found.rows) == ["uniform", "unigram", f"{found.order}-gram"]
@@ -196,7 +196,7 @@ def test_labels_have_frequencies_and_no_order(tagged: bool) -> None:
         return Document("ab", [kind, "often"] if tagged else kind)
 
     store = store_of([one(i) for i in range(40)])
-    found = yardsticks(store, {"train": np.arange(24), "val": np.arange(24, 40)}, stream=False)
+    found = measure_baselines(store, {"train": np.arange(24), "val": np.arange(24, 40)}, stream=False)
     assert (found.order, found.characters, found.cut) == (0, None, False)
     assert found.uniform == math.log(2)
     share = 1 / 8 if tagged else 1 / 4
@@ -216,20 +216,20 @@ def test_what_was_computed_once_is_kept_by_its_text(monkeypatch: pytest.MonkeyPa
         return ngram_nats(train, held_out, size, orders)
 
     monkeypatch.setattr(ngram, "ngram_nats", counted)
-    first = yardsticks(store, parts, stream=False)
-    assert yardsticks(store, parts, stream=False) == first
+    first = measure_baselines(store, parts, stream=False)
+    assert measure_baselines(store, parts, stream=False) == first
     assert len(calls) == 1
-    assert yardsticks(other, parts, stream=False) != first
-    for kept in (cache_folder() / "yardsticks").iterdir():
+    assert measure_baselines(other, parts, stream=False) != first
+    for kept in (cache_folder() / "baselines").iterdir():
         kept.write_text("{")
-    assert yardsticks(store, parts, stream=False) == first
+    assert measure_baselines(store, parts, stream=False) == first
     assert len(calls) == 3
 
 
 @pytest.mark.skipif(not SHAKESPEARE.is_file(), reason="LIGHTSEQ_DATA has no tinyshakespeare.txt")
 def test_shakespeare() -> None:
     store = store_of([SHAKESPEARE.read_text()], "stream")
-    found = yardsticks(store, {"train": store.tokens[:1_003_854], "val": store.tokens[1_003_854:]}, stream=True)
+    found = measure_baselines(store, {"train": store.tokens[:1_003_854], "val": store.tokens[1_003_854:]}, stream=True)
     assert found.uniform == pytest.approx(4.174, abs=5e-4)
     assert found.order == 6
     assert found.ngram == pytest.approx(1.558, abs=5e-4)

@@ -17,7 +17,7 @@ FILES = {
     "results.json": "results.json",
     "samples.jsonl": "samples.jsonl",
     "samples.md": "samples.md",
-    "memory.json": "the measure of the memory",
+    "context.json": "the measure of the memory",
 }
 """What is written into the run folder, and how its failure is called."""
 
@@ -123,10 +123,10 @@ def weights(folder: Path = FOLDER) -> dict[str, torch.Tensor]:
     ("fails", "told"),
     [
         (
-            "judge,render",
+            "metrics,render",
             [
                 "what the dataset makes of samples: RuntimeError: a renderer",
-                "the dataset's judge: RuntimeError: a judge",
+                "the dataset's metrics: RuntimeError: a metrics",
             ],
         ),
         (
@@ -152,8 +152,8 @@ def test_a_failing_judge_does_not_end_a_run_that_is_chosen_by_it(run: Run, bells
     if kind == "early":
         words = "--trainer.callbacks+=EarlyStopping --trainer.callbacks.monitor=samples/even/T=1.00"
         words += " --trainer.callbacks.check_finite=false"
-    with pytest.warns(UserWarning, match="the dataset's judge"):
-        status, _, err = run(f"fit --config {bells} --data.dataset_args.fails judge {words}")
+    with pytest.warns(UserWarning, match="the dataset's metrics"):
+        status, _, err = run(f"fit --config {bells} --data.dataset_args.fails metrics {words}")
     assert status == 0, err
     assert weights()
 
@@ -169,7 +169,7 @@ def test_files_that_cannot_be_written(run: Run, bells: str, how: str, monkeypatc
                 else:
                     place.symlink_to("/dev/full")
                     place.with_name(f"{name}.part").symlink_to("/dev/full")  # of what is written whole or not at all
-            Path(trainer.log_dir or "", "yardsticks").touch()
+            Path(trainer.log_dir or "", "baselines").touch()
 
     spoil(monkeypatch, Spoil())
     with pytest.warns(UserWarning, match="training goes on") as caught:
@@ -178,7 +178,7 @@ def test_files_that_cannot_be_written(run: Run, bells: str, how: str, monkeypatc
     told = sorted(str(warning.message) for warning in caught if "training goes on" in str(warning.message))
     *files, samples, lines = told
     assert all("Not a directory" in words for words in (samples, lines))
-    assert [words.partition(":")[0] for words in (samples, lines)] == ["the samples' yardsticks", "the yardsticks"]
+    assert [words.partition(":")[0] for words in (samples, lines)] == ["the samples' baselines", "the baselines"]
     if "folder" in how:
         assert [words.partition(":")[0] for words in files] == list(FILES.values())
         assert all("Is a directory" in words for words in files)

@@ -187,7 +187,7 @@ def test_labels_are_told_apart_by_name() -> None:
     assert_close(new.head.weight[[0, 2]], old.head.weight[[0, 2]].mean(0).expand(2, -1))
     assert report == [
         "from   old.ckpt: all weights; vocabulary 6 -> 7, new: 'f'",
-        "note   labels 3 -> 4, new: 'adverb', 'pronoun', dropped: 'other'",
+        "note       labels 3 -> 4, new: 'adverb', 'pronoun', dropped: 'other'",
     ]
 
 
@@ -208,7 +208,7 @@ def test_the_head_of_another_task_begins_afresh(told: str) -> None:
     assert torch.equal(new.embedding.weight[:6], old.embedding.weight)
     assert report == [
         "from   old.ckpt: all weights but the head's; vocabulary 6 -> 7, new: 'f'",
-        f"note   the head begins afresh: {told}",
+        f"note       the head begins afresh: {told}",
     ]
 
 

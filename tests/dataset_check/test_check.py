@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lightseq.analysis.ngram import Yardsticks
+from lightseq.analysis.ngram import Baselines
 from lightseq.data import SequenceData
 from lightseq.data.corpus import token_counts
 from lightseq.data.encoding.store import Store
@@ -291,9 +291,9 @@ def test_labels_by_split(vowels: str) -> None:
     out = section(data, "labels")
     assert out[0].split() == ["train", "val", "test"]
     assert out[1].split() == ["some", *(str(count) for count in report.labels["some"].values())]
-    assert section(data, "yardsticks")[1:] == [
+    assert section(data, "baselines")[1:] == [
         f"  uniform   {math.log(2):.3f} nats a label",
-        f"  frequency {report.yardsticks.unigram:.3f} nats a label",
+        f"  frequency {report.baselines.unigram:.3f} nats a label",
     ]
     tags = examine(SequenceData(vowels)).labels
     assert sum(tags["vowel"].values()) == 125 * 3 * 2 // 5
@@ -302,20 +302,20 @@ def test_labels_by_split(vowels: str) -> None:
 def test_yardsticks_in_both_units(given: Make) -> None:
     data = given(["abcabd" * 3] * 30 + words(10, 9))
     report = examine(data)
-    out = section(data, "yardsticks")
-    found = report.yardsticks
+    out = section(data, "baselines")
+    found = report.baselines
     assert out[1] == f"  uniform   {math.log(7):.3f} nats a token, {math.log2(7):.3f} bits a character"
     assert out[3].startswith(f"  {found.order}-gram    {found.ngram:.3f} nats a token, {found.ngram / math.log(2):.3f}")
     assert headline(found) == (
-        f"beat   uniform {math.log(7):.3f}, unigram {found.unigram:.3f}, {found.order}-gram {found.ngram:.3f} "
+        f"baselines  uniform {math.log(7):.3f}, unigram {found.unigram:.3f}, {found.order}-gram {found.ngram:.3f} "
         f"nats a token (validation)"
     )
 
 
 def test_the_headline_of_labels_and_of_a_sample() -> None:
-    assert headline(Yardsticks(1.0986, 0.9, 0, 0.9, None, False)) == (
-        "beat   uniform 1.099, frequency 0.900 nats a label (validation)"
+    assert headline(Baselines(1.0986, 0.9, 0, 0.9, None, False)) == (
+        "baselines  uniform 1.099, frequency 0.900 nats a label (validation)"
     )
-    assert headline(Yardsticks(2, 1, 1, 1, 1.0, True)) == (
-        "beat   uniform 2.000, unigram 1.000 nats a token (validation, from a sample)"
+    assert headline(Baselines(2, 1, 1, 1, 1.0, True)) == (
+        "baselines  uniform 2.000, unigram 1.000 nats a token (validation, from a sample)"
     )

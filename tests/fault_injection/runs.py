@@ -47,9 +47,9 @@ RECIPE = {
         "gradient_clip_val": 1.0,
         "callbacks": [{"class_path": "injection.witness.Witness"}],
     },
-    "last": {"every_n_steps": SAVED_EVERY},
-    "sampling": {"every_n_steps": SHOWN_EVERY, "length": 20, "judged": 0},
-    "inside": {"enabled": False},
+    "last_checkpoint": {"every_n_steps": SAVED_EVERY},
+    "sampling": {"every_n_steps": SHOWN_EVERY, "length": 20, "quality_samples": 0},
+    "diagnostics": {"enabled": False},
 }
 
 

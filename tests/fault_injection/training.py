@@ -18,9 +18,9 @@ class Bells(TextDataset):
     def documents(self):
         return ["ab" * (1 + n % 7) + "c" * (n // 7) for n in range(70)]
 
-    def judge(self, texts):
-        if self.fails == "judge":
-            raise RuntimeError("a judge")
+    def metrics(self, texts):
+        if self.fails == "metrics":
+            raise RuntimeError("a metrics")
         return {"even": sum(len(text) % 2 == 0 for text in texts) / len(texts)}
 
     def render(self, text):
@@ -46,12 +46,12 @@ def diverged(run: Run, harm: str, update: int) -> None:
 
 
 def unseen(shop: RunFactory, fails: str) -> None:
-    """The dataset's ``judge`` or its ``render`` raises: training goes on, and that is told once."""
+    """The dataset's ``metrics`` or its ``render`` raises: training goes on, and that is told once."""
     runs = []
     for arguments in ({}, {"fails": fails}):
         run = shop.run(data={"dataset": "./bells.py:Bells", "dataset_args": arguments}, updates=60)
         (run.folder / "bells.py").write_text(BELLS)
-        with run.start("--sampling.judged", "5") as life:
+        with run.start("--sampling.quality_samples", "5") as life:
             life.must(life.end() == 0, "it ended")
         runs.append(run)
     told = life.lines(TOLD)

@@ -78,13 +78,13 @@ def test_validation_of_a_stream_is_exact_in_its_fixed_lanes(alphabet: str, setti
     trainer = trainer_of()
     trainer.validate(system, data, verbose=False)
     values = trainer.callback_metrics
-    assert {name for name in values if "loss" in name} == {"val/loss", "val/loss_cold64", "val/loss_cold256"}
+    assert {name for name in values if "loss" in name} == {"val/loss", "val/loss_reset64", "val/loss_reset256"}
     text = torch.tensor(data.parts["val"].astype("int64"))
     length = math.ceil((len(text) - 1) / 4)
     nats = sum(_nats(system, text[start : start + length + 1]) for start in range(0, len(text) - 1, length))
     assert_close(float(values["val/loss"]), nats / (len(text) - 1), rtol=1e-6, atol=0)
     assert "val/nats_per_document" not in values
-    for suffix, window in (("cold64", 64), ("cold256", 256)):
+    for suffix, window in (("reset64", 64), ("reset256", 256)):
         nats = sum(_nats(system, text[start : start + window + 1]) for start in range(0, len(text) - 1, window))
         assert_close(float(values[f"val/loss_{suffix}"]), nats / (len(text) - 1), rtol=1e-6, atol=0)
 

@@ -9,7 +9,7 @@ from pytorch_lightning import Callback
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.profilers import PassThroughProfiler
 
-from ...callbacks.diagnostics.baselines import Yardsticks
+from ...callbacks.diagnostics.baselines import BaselineLines
 from ...callbacks.diagnostics.confusion_matrix import ConfusionMatrix
 from ...callbacks.diagnostics.tensorboard_layout import BoardLayout
 from ...callbacks.early_stopping import StopEarly
@@ -43,16 +43,16 @@ def default_callbacks(
     """
     trainer, averaging, patience = settings["trainer"], settings["averaging"], settings["early_stopping"]
     validates, saves = trainer["limit_val_batches"] != 0, trainer["enable_checkpointing"] is not False
-    house: list[Callback] = [settings["finite"], GracefulStop(settings["last"] if saves else None)]
+    house: list[Callback] = [settings["nonfinite"], GracefulStop(settings["last_checkpoint"] if saves else None)]
     house += [averaging] * (averaging.decay > 0)  # before what looks at the weights
-    house += [Throughput(), Yardsticks(), settings["sampling"], SampleQuality(settings["sampling"])]
-    house += [settings["inside"], BoardLayout(results)]
+    house += [Throughput(), BaselineLines(), settings["sampling"], SampleQuality(settings["sampling"])]
+    house += [settings["diagnostics"], BoardLayout(results)]
     house += [ConfusionMatrix()] * labelled
     if patience and validates:
         house.append(StopEarly(int(patience)))
     house += [resume, results]
     if saves:
-        house += [settings["checkpoint"]] * validates + [settings["last"]]
+        house += [settings["checkpoint"]] * validates + [settings["last_checkpoint"]]
     return house
 
 

@@ -20,7 +20,7 @@ from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from ...analysis.ngram import yardsticks
+from ...analysis.ngram import measure_baselines
 from ...callbacks.fault_tolerance.exact_resume import ExactResume
 from ...callbacks.fault_tolerance.graceful_stop import listening, started_by_another
 from ...callbacks.progress import RunProgress
@@ -161,7 +161,7 @@ class SequenceCLI(LightningCLI):
             print(summary, file=sys.stdout if self.verb == "fit" else sys.stderr)
             if self.verb == "fit":
                 data = self.datamodule
-                print(headline(yardsticks(data.store, data.parts, data.dataset.layout == "stream")))
+                print(headline(measure_baselines(data.store, data.parts, data.dataset.layout == "stream")))
 
     def _hold_resumed(self) -> None:
         """Take the lock on a run that goes on. Of many processes only the first one takes it, and only it writes."""
@@ -230,7 +230,7 @@ class SequenceCLI(LightningCLI):
                     self._drop_unused()
                 if lost:
                     raise lost_checkpoint(lost) from stop
-                if not (self.results.started and (self.callback("last").path.parents[1] / ENDED).is_file()):
+                if not (self.results.started and (self.callback("last_checkpoint").path.parents[1] / ENDED).is_file()):
                     self._say_how_it_goes_on(stop)
                     if started_by_another():  # which speaks for both, and must not take this one for dead
                         raise SystemExit(0) from stop
@@ -279,7 +279,7 @@ class SequenceCLI(LightningCLI):
 
     def _unsaved(self) -> UserError | None:
         """Return the message about checkpoints that should be on the disk at the end of a run, and are not."""
-        trainer, last = self.trainer, self.callback("last").path
+        trainer, last = self.trainer, self.callback("last_checkpoint").path
         if lost := self.files.retry():
             return lost_checkpoint(lost)
         chosen = self._get(self.config_init, "trainer")["enable_checkpointing"] is False or trainer.fast_dev_run  # type: ignore[attr-defined]
@@ -289,7 +289,7 @@ class SequenceCLI(LightningCLI):
 
     def _say_how_it_goes_on(self, stop: Stopped) -> None:
         if self.trainer.is_global_zero:
-            path = self.callback("last").path
+            path = self.callback("last_checkpoint").path
             words = f"--resume {path.parent.parent}" if self.house_logger else f"--ckpt_path {path}"
             goes_on = f"fit {words} goes on" if path.is_file() else "there is no checkpoint yet"
             note(f"stopped by {signal.Signals(stop.number).name} after update {self.trainer.global_step}; {goes_on}")
@@ -303,7 +303,7 @@ class SequenceCLI(LightningCLI):
         unsaved = self._unsaved()
         folder = folder_of(self.trainer)
         if self.trainer.is_global_zero and not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
-            paths = (self.callback("checkpoint").best_model_path, self.callback("last").path)
+            paths = (self.callback("checkpoint").best_model_path, self.callback("last_checkpoint").path)
             path = next((str(path) for path in paths if path and Path(path).is_file()), "")
             print_results(self.datamodule, self.model.labels is None, self.results.best, path, folder)
         if unsaved:

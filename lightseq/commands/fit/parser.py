@@ -81,11 +81,11 @@ class SettingsParser(LightningArgumentParser):
 def add_house_arguments(parser: LightningArgumentParser) -> None:
     """The house's own callbacks, which a list of callbacks in a configuration cannot drop, and the links."""
     parser.add_lightning_class_args(SampleText, "sampling")
-    parser.add_lightning_class_args(ModelDiagnostics, "inside")
+    parser.add_lightning_class_args(ModelDiagnostics, "diagnostics")
     parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
-    parser.add_lightning_class_args(LastCheckpoint, "last")
+    parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
     parser.add_lightning_class_args(AveragedWeights, "averaging")
-    parser.add_lightning_class_args(NonFiniteGuard, "finite")
+    parser.add_lightning_class_args(NonFiniteGuard, "nonfinite")
     parser.add_argument(
         "--early_stopping",
         type=PositiveInt | None,
@@ -203,7 +203,9 @@ def check_settings(settings: Mapping[str, Any], places: Mapping[str, str]) -> No
         if least is not None and most is not None and 0 <= most < least:
             raise UserError(f"trainer.min_{unit} {least} is more than trainer.max_{unit} {most}")
     if settings["checkpoint"]["save_last"]:
-        raise UserError("checkpoint.save_last: last.ckpt is written anyway; last.every_n_steps says how often")
+        raise UserError(
+            "checkpoint.save_last: last.ckpt is written anyway; last_checkpoint.every_n_steps says how often"
+        )
     if settings.get("early_stopping") and trainer["limit_val_batches"] == 0:
         raise UserError("early_stopping needs validations, and trainer.limit_val_batches is 0")
 

@@ -17,7 +17,7 @@ from ...training.system import SequenceSystem
 
 SAMPLES = 10
 
-FILES = ("config.yaml", "hparams.yaml", "results.json", "checkpoints/", "samples.md", "samples.jsonl", "memory.json")
+FILES = ("config.yaml", "hparams.yaml", "results.json", "checkpoints/", "samples.md", "samples.jsonl", "context.json")
 """Of a run folder, as the end of a run lists them."""
 
 
@@ -45,23 +45,25 @@ def describe(data: SequenceData, system: SequenceSystem, done: str) -> str:
     parameters = sum(p.numel() for p in system.parameters())
     shape = f"{settings['backbone']} {settings['hidden_size']} x {settings['num_layers']}"
     lines = [
-        f"data   {data.dataset_name}: {sizes} {unit}, {len(data.vocabulary)} tokens in the vocabulary"
+        f"data       {data.dataset_name}: {sizes} {unit}, {len(data.vocabulary)} tokens in the vocabulary"
         + (f", {len(data.labels)} labels" if data.labels else ""),
-        f"model  {shape}: {parameters:,} parameters, {done}",
+        f"model      {shape}: {parameters:,} parameters, {done}",
     ]
     rows = data.training_lanes(1) if stream else min(data.batch_size, len(data.parts["train"]))
     if rows < data.batch_size:
         lines.append(
-            f"note   the text is short: batches of {rows}, in place of the {data.batch_size} of data.batch_size"
+            f"note       the text is short: batches of {rows}, in place of the {data.batch_size} of data.batch_size"
         )
-    if not stream and data.cold_starts:
-        lines.append("note   data.cold_starts is for a stream: documents begin afresh without it")
+    if not stream and data.reset_probability:
+        lines.append("note       data.reset_probability is for a stream: documents begin afresh without it")
     if not stream and (shared := _held_out_in_training(data)):
-        lines.append(f"note   {shared:,} held-out documents also stand in training: the dataset says so itself")
+        lines.append(f"note       {shared:,} held-out documents also stand in training: the dataset says so itself")
     if data.labels and not data.store.tagged:
         longer = int((np.diff(data.store.offsets) + 1 > data.window).sum())
         if longer:
-            lines.append(f"note   {longer:,} documents are longer than data.window: their last window alone teaches")
+            lines.append(
+                f"note       {longer:,} documents are longer than data.window: their last window alone teaches"
+            )
     return "\n".join(lines)
 
 

@@ -38,7 +38,7 @@ def run(verb: str, words: Sequence[str]) -> int:
     arguments.prompt = arguments.prompt or [""]
     uses_data = arguments.constrained or arguments.novel or arguments.save
     if data_words and not uses_data:
-        raise UserError(f"{data_words[0].partition('=')[0]} is for --valid-bars, --novel and --save")
+        raise UserError(f"{data_words[0].partition('=')[0]} is for --constrained, --novel and --save")
 
     from ...checkpoint.load import load_trained
     from ...sampling.generate import generate
@@ -97,7 +97,7 @@ def _grammar(data: "SequenceData", tokens: Sequence[str]) -> "Grammar":
         grammar = data.dataset.grammar(tokens)
     if grammar is None:
         raise UserError(
-            f"--valid-bars: dataset {data.dataset_name!r} has no grammar, which would say what a valid text is"
+            f"--constrained: dataset {data.dataset_name!r} has no grammar, which would say what a valid text is"
         )
     return grammar
 
@@ -164,7 +164,7 @@ def _cost(samples: Sequence["Sample"]) -> str:
     characters = sum(len(sample.text) - len(sample.prompt) + 1 for sample in samples)
     nats = sum(sample.forgone for sample in samples) / characters
     return (
-        f"--valid-bars cost {nats:.3f} nats a character (the model gave {100 - 100 * exp(-nats):.1f} % of its "
+        f"--constrained cost {nats:.3f} nats a character (the model gave {100 - 100 * exp(-nats):.1f} % of its "
         f"probability to what was masked)"
     )
 
@@ -180,13 +180,13 @@ def _parser(verb: str) -> Parser:
     parser.add_argument(
         "--length",
         type=int,
-        help=f"tokens drawn at the most; default {LENGTH_OF[False]}, with --valid-bars {LENGTH_OF[True]}",
+        help=f"tokens drawn at the most; default {LENGTH_OF[False]}, with --constrained {LENGTH_OF[True]}",
     )
     parser.add_argument("--top-k", type=int, help="draw among the k likeliest tokens only")
     parser.add_argument("--top-p", type=float, help="draw among the fewest tokens that reach probability p only")
     parser.add_argument("--seed", type=int, default=0, help="of the random numbers; default 0")
     parser.add_argument(
-        "--valid-bars",
+        "--constrained",
         action="store_true",
         help="draw only what the dataset's grammar allows: of tunes, whole bars and headers; says what it cost",
     )

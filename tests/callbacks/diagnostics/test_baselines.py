@@ -4,11 +4,11 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from lightseq.callbacks.diagnostics.baselines import Yardsticks
+from lightseq.callbacks.diagnostics.baselines import BaselineLines
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lightseq.analysis.ngram import yardsticks
+from lightseq.analysis.ngram import measure_baselines
 from lightseq.data import SequenceData
 from lightseq.training.system import SequenceSystem
 
@@ -33,13 +33,13 @@ def board(folder: Path) -> dict[str, Points]:
 
 def test_level_lines_in_the_charts_of_the_curves(tmp_path: Path) -> None:
     data = SequenceData("dinos", batch_size=32)
-    trained(data, Yardsticks(), logger=TensorBoardLogger(tmp_path, "run", 0), max_steps=3, val_check_interval=3)
-    found = yardsticks(data.store, data.parts, stream=False)
+    trained(data, BaselineLines(), logger=TensorBoardLogger(tmp_path, "run", 0), max_steps=3, val_check_interval=3)
+    found = measure_baselines(data.store, data.parts, stream=False)
     folder = tmp_path / "run" / "version_0"
-    assert {path.name for path in (folder / "yardsticks").iterdir()} == {"uniform", "unigram", f"{found.order}-gram"}
+    assert {path.name for path in (folder / "baselines").iterdir()} == {"uniform", "unigram", f"{found.order}-gram"}
     for name, nats in found.rows.items():
         bits = found.bits_per_character(nats)
-        assert board(folder / "yardsticks" / name) == {
+        assert board(folder / "baselines" / name) == {
             "val/loss": [(0, pytest.approx(nats)), (3, pytest.approx(nats))],
             "val/bpc": [(0, pytest.approx(bits)), (3, pytest.approx(bits))],
         }
@@ -48,8 +48,8 @@ def test_level_lines_in_the_charts_of_the_curves(tmp_path: Path) -> None:
 
 def test_labels_have_no_characters(vowels: str, tmp_path: Path) -> None:
     data = SequenceData(vowels)
-    trained(data, Yardsticks(), logger=TensorBoardLogger(tmp_path, "run", 0), max_steps=2)
-    folder = tmp_path / "run" / "version_0" / "yardsticks"
+    trained(data, BaselineLines(), logger=TensorBoardLogger(tmp_path, "run", 0), max_steps=2)
+    folder = tmp_path / "run" / "version_0" / "baselines"
     assert {path.name: set(board(path)) for path in folder.iterdir()} == {
         "uniform": {"val/loss"},
         "frequency": {"val/loss"},
@@ -63,14 +63,14 @@ def test_a_run_without_a_bound_ends_where_it_stops(alphabet: str, tmp_path: Path
 
     data = SequenceData(alphabet, batch_size=4, window=16)
     logger = TensorBoardLogger(tmp_path, "run", 0)
-    trained(data, Yardsticks(), Stop(), logger=logger, max_epochs=-1)
-    assert [step for step, _ in board(tmp_path / "run/version_0/yardsticks/uniform")["val/loss"]] == [0, 5]
+    trained(data, BaselineLines(), Stop(), logger=logger, max_epochs=-1)
+    assert [step for step, _ in board(tmp_path / "run/version_0/baselines/uniform")["val/loss"]] == [0, 5]
 
 
 def test_nothing_is_written_without_a_board(tmp_path: Path) -> None:
     data = SequenceData("dinos", batch_size=32)
-    trained(data, Yardsticks(), logger=CSVLogger(tmp_path, "run", 0), max_steps=2, limit_val_batches=0)
-    assert not [path for path in tmp_path.rglob("*") if path.name in ("yardsticks", "uniform")]
+    trained(data, BaselineLines(), logger=CSVLogger(tmp_path, "run", 0), max_steps=2, limit_val_batches=0)
+    assert not [path for path in tmp_path.rglob("*") if path.name in ("baselines", "uniform")]
 
 
 def test_training_ends_in_the_same_weights_with_and_without(tmp_path: Path) -> None:
@@ -78,4 +78,4 @@ def test_training_ends_in_the_same_weights_with_and_without(tmp_path: Path) -> N
         data, logger = SequenceData("dinos", batch_size=32), TensorBoardLogger(tmp_path, "run", len(callbacks))
         return list(trained(data, *callbacks, logger=logger, max_steps=4, limit_val_batches=1).parameters())
 
-    assert all(torch.equal(one, other) for one, other in zip(weights(), weights(Yardsticks()), strict=True))
+    assert all(torch.equal(one, other) for one, other in zip(weights(), weights(BaselineLines()), strict=True))

@@ -14,7 +14,7 @@ from lightseq.data import SequenceData
 def test_the_line_says_the_histories_there_are() -> None:
     losses = {1: 3.0, 8: 1.936, 64: 1.52, 128: 1.5}
     said = line(ContextReport(1.47, 99, losses, {}, {}), "characters")
-    assert said == "memory with only the last 8 characters the loss is 1.94, with 64 1.52, with all 1.47"
+    assert said == "context    with only the last 8 characters the loss is 1.94, with 64 1.52, with all 1.47"
     assert "last 1 tokens" in line(ContextReport(1.47, 99, {1: 2.0, 2: 1.47}, {}, {}), "tokens")
 
 

@@ -88,8 +88,10 @@ def test_training_ends_in_the_same_weights_and_metrics(kind: str, alphabet: str,
     assert metrics[0] == metrics[1]
     tags = board(tmp_path / "run/version_1").Tags()["images"]
     labelled = kind in ("tagged", "classified")
-    assert set(tags) == {"inside/surprisal", "inside/gates"} | ({"inside/memory"} if not labelled else set())
-    assert (tmp_path / "run/version_1/memory.json").exists() is not labelled
+    assert set(tags) == {"diagnostics/surprisal", "diagnostics/gates"} | (
+        {"diagnostics/context"} if not labelled else set()
+    )
+    assert (tmp_path / "run/version_1/context.json").exists() is not labelled
 
 
 def test_pictures_at_the_first_validation_and_the_last_and_seldom_between(tmp_path: Path) -> None:
@@ -97,11 +99,13 @@ def test_pictures_at_the_first_validation_and_the_last_and_seldom_between(tmp_pa
     logger = TensorBoardLogger(tmp_path, "run", 0)
     trained(data, ModelDiagnostics(every_n_steps=3), logger=logger, max_steps=9, val_check_interval=1)
     events = board(tmp_path / "run/version_0")
-    for tag in ("inside/surprisal", "inside/gates"):
+    for tag in ("diagnostics/surprisal", "diagnostics/gates"):
         assert [step for step, _ in decoded(events, tag)] == [1, 4, 7, 9]
     names = {"embedding", "head", "layers.0", "layers.1"}
-    assert {tag for tag in events.Tags()["scalars"] if "norm/" in tag} == {f"inside/weight_norm/{n}" for n in names}
-    assert [event.step for event in events.Scalars("inside/weight_norm/head")] == [*range(1, 10)]
+    assert {tag for tag in events.Tags()["scalars"] if "norm/" in tag} == {
+        f"diagnostics/weight_norm/{n}" for n in names
+    }
+    assert [event.step for event in events.Scalars("diagnostics/weight_norm/head")] == [*range(1, 10)]
 
 
 def test_what_is_looked_at_is_the_average(tmp_path: Path) -> None:
@@ -116,7 +120,7 @@ def test_what_is_looked_at_is_the_average(tmp_path: Path) -> None:
 
     data, logger = SequenceData("dinos", batch_size=32), TensorBoardLogger(tmp_path, "run", 0)
     trained(data, AveragedWeights(0.9), Note(), ModelDiagnostics(), logger=logger, val_check_interval=4)
-    (logged,) = board(tmp_path / "run/version_0").Scalars("inside/weight_norm/head")
+    (logged,) = board(tmp_path / "run/version_0").Scalars("diagnostics/weight_norm/head")
     assert logged.value == pytest.approx(seen["average"])
     assert logged.value != pytest.approx(seen["own"], rel=1e-3)
 
@@ -126,26 +130,26 @@ def test_the_memory_of_a_run(run: Run, tiny: str) -> None:
     status, out, err = run(f"fit --config {tiny} --trainer.max_steps 8 --model.learning_rate 0.05")
     assert status == 0, err
     folder = Path("runs/dinos/version_0")
-    record = json.loads((folder / "memory.json").read_text())
+    record = json.loads((folder / "context.json").read_text())
     loss = json.loads((folder / "results.json").read_text())["val/loss"]
     assert record["loss"] == record["by_history"]["32"] == pytest.approx(loss, rel=1e-5)
     assert record["update"] == 8
     assert f"the last 8 characters the loss is {record['by_history']['8']:.2f}, with all {loss:.2f}\n" in out
     events = board(folder / "memory")
     for name in ("by_history", "by_position"):
-        points = {str(event.step): event.value for event in events.Scalars(f"inside/loss_{name}")}
+        points = {str(event.step): event.value for event in events.Scalars(f"diagnostics/loss_{name}")}
         assert points == pytest.approx(record[name])
-    assert decoded(board(folder), "inside/memory")[0][0] == 8
+    assert decoded(board(folder), "diagnostics/context")[0][0] == 8
 
 
 def test_off_is_off(run: Run, tiny: str) -> None:
-    status, out, err = run(f"fit --config {tiny} --inside.enabled false")
+    status, out, err = run(f"fit --config {tiny} --diagnostics.enabled false")
     assert status == 0, err
     assert "memory" not in out
     folder = Path("runs/dinos/version_0")
     assert not list(folder.rglob("memory*"))
     tags = board(folder).Tags()
-    assert not [tag for tag in tags["images"] + tags["scalars"] if tag.startswith("inside/")]
+    assert not [tag for tag in tags["images"] + tags["scalars"] if tag.startswith("diagnostics/")]
 
 
 def test_a_part_that_fails_is_one_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -159,7 +163,7 @@ def test_a_part_that_fails_is_one_warning(monkeypatch: pytest.MonkeyPatch, tmp_p
         system = trained(data, ModelDiagnostics(every_n_steps=0), logger=logger)
     assert len([warning for warning in told if "no picture today" in str(warning.message)]) == 1
     assert system.trainer.global_step == 4
-    assert board(tmp_path / "run/version_0").Tags()["images"] == ["inside/gates", "inside/memory"]
+    assert board(tmp_path / "run/version_0").Tags()["images"] == ["diagnostics/gates", "diagnostics/context"]
 
 
 def test_of_a_network_that_diverges_the_surprisal_alone_is_drawn(
@@ -174,8 +178,8 @@ def test_of_a_network_that_diverges_the_surprisal_alone_is_drawn(
 
     data, logger = SequenceData("dinos", batch_size=32), TensorBoardLogger(tmp_path, "run", 0)
     trained(data, Diverge(), ModelDiagnostics(every_n_steps=0), logger=logger)
-    assert board(tmp_path / "run/version_0").Tags()["images"] == ["inside/surprisal"]
-    assert not (tmp_path / "run/version_0/memory.json").exists()
+    assert board(tmp_path / "run/version_0").Tags()["images"] == ["diagnostics/surprisal"]
+    assert not (tmp_path / "run/version_0/context.json").exists()
     assert "memory" not in capsys.readouterr().out
 
 
@@ -183,8 +187,8 @@ def test_other_loggers_have_the_norms_and_the_file(tmp_path: Path) -> None:
     data, results = SequenceData("dinos", batch_size=32), Results()
     trained(data, ModelDiagnostics(), BoardLayout(results), results, logger=CSVLogger(tmp_path, "run", 0))
     folder = tmp_path / "run" / "version_0"
-    assert "inside/weight_norm/layers.1" in (folder / "metrics.csv").read_text()
-    assert (folder / "memory.json").exists()
+    assert "diagnostics/weight_norm/layers.1" in (folder / "metrics.csv").read_text()
+    assert (folder / "context.json").exists()
 
 
 def test_a_backbone_that_shows_nothing_has_no_picture_of_gates(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -193,4 +197,4 @@ def test_a_backbone_that_shows_nothing_has_no_picture_of_gates(monkeypatch: pyte
     monkeypatch.setattr(Recurrent, "trace", Backbone.trace)
     data, logger = SequenceData("dinos", batch_size=32), TensorBoardLogger(tmp_path, "run", 0)
     trained(data, ModelDiagnostics(), logger=logger)
-    assert board(tmp_path / "run/version_0").Tags()["images"] == ["inside/surprisal", "inside/memory"]
+    assert board(tmp_path / "run/version_0").Tags()["images"] == ["diagnostics/surprisal", "diagnostics/context"]

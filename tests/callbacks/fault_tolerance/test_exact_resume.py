@@ -11,11 +11,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 Run = Callable[..., tuple[int, str, str]]
 
-QUIET = "--sampling.every_n_steps 0 --sampling.judged 0 --inside.enabled false --model.dropout 0.3"
+QUIET = "--sampling.every_n_steps 0 --sampling.quality_samples 0 --diagnostics.enabled false --model.dropout 0.3"
 
 SETTINGS = {
     "documents, by epochs": "--trainer.max_steps -1 --trainer.max_epochs 3 --data.batch_size 300 "
-    "--last.every_n_steps 3",
+    "--last_checkpoint.every_n_steps 3",
     "documents, by updates": "--trainer.max_steps 9 --data.batch_size 300 --trainer.val_check_interval 3",
     "validated every other epoch": "--trainer.max_epochs 4 --trainer.max_steps -1 --data.batch_size 400 "
     "--trainer.check_val_every_n_epoch 2",
@@ -25,7 +25,7 @@ SETTINGS = {
     "in double precision": "--trainer.max_steps 5 --data.batch_size 300 --trainer.precision 64-true "
     "--averaging.decay 0.9",
     "never validated": "--trainer.max_steps 9 --data.batch_size 300 --trainer.limit_val_batches 0",
-    "a stream": "--data.dataset alphabet --data.batch_size 3 --data.window 40 --data.cold_starts 0.2 "
+    "a stream": "--data.dataset alphabet --data.batch_size 3 --data.window 40 --data.reset_probability 0.2 "
     "--model.backbone mingru --trainer.max_steps 30 --trainer.val_check_interval 11 "
     "--trainer.check_val_every_n_epoch null --data.val_lanes 3",
 }

@@ -32,7 +32,7 @@ def test_it_is_written_every_few_updates_and_not_at_every_validation(
             written.append(checkpoint["global_step"])
 
     monkeypatch.setattr(CheckpointFiles, "save_checkpoint", watched)
-    words = f"--trainer.max_steps 14 --trainer.val_check_interval 2 --last.every_n_steps {every}"
+    words = f"--trainer.max_steps 14 --trainer.val_check_interval 2 --last_checkpoint.every_n_steps {every}"
     status, _, err = run(f"fit --config {tiny} {words} --trainer.check_val_every_n_epoch null")
     assert status == 0, err
     assert written == updates

@@ -286,9 +286,9 @@ def test_a_run_may_leave_updates_out(run: Run, tiny: str, fuse: Any) -> None:
     status, _, err = run(words)
     assert status == 1
     assert "loss 3." in err
-    assert "or --finite.skip 3, which leaves such updates out" in err
+    assert "or --nonfinite.max_skips 3, which leaves such updates out" in err
     with pytest.warns(UserWarning, match="update 2 is left out: the gradient of update 2 is not finite"):
-        status, _, err = run(f"{words} --finite.skip 1")
+        status, _, err = run(f"{words} --nonfinite.max_skips 1")
     assert status == 0, err
     assert (Path("runs/dinos/version_1") / "results.json").exists()
 

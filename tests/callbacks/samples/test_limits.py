@@ -66,12 +66,12 @@ def test_a_showing_that_is_cut_short_leaves_no_trace(run: Run, bells: str) -> No
     assert not list(FOLDER.glob("samples*"))
     assert "samples:" not in out
     assert "val/loss" in tags()
-    assert not [tag for tag in tags() if tag.startswith("inside/")]
+    assert not [tag for tag in tags() if tag.startswith("diagnostics/")]
     assert stopped_at() == (2, -1, 0)
 
 
 def test_a_count_that_is_cut_short_is_not_logged(run: Run, bells: str) -> None:
-    words = "--data.dataset_args.stopped_in judge --sampling.temperatures [0.5,1.0]"
+    words = "--data.dataset_args.stopped_in metrics --sampling.temperatures [0.5,1.0]"
     status, _, err = run(f"fit --config {bells} {words}")
     assert status == 143, err
     assert len((FOLDER / "samples.jsonl").read_text().splitlines()) == 4  # the showing before it

@@ -42,7 +42,7 @@ def test_the_numbers_are_of_the_models_samples(run: Run, bells: str) -> None:
 
 def test_the_same_of_human_texts_are_level_lines(run: Run, bells: str) -> None:
     run(f"fit --config {bells}")
-    lines = scalars(FOLDER / "yardsticks/held_out")
+    lines = scalars(FOLDER / "baselines/held_out")
     assert set(lines) == set(scalars())
     assert all(set(values) == {0, 4} and len(set(values.values())) == 1 for values in lines.values())
     assert lines["samples/ended/T=1.00"][0] == 1
@@ -69,7 +69,7 @@ def test_a_checkpoint_is_chosen_by_a_share_of_the_judge(run: Run, bells: str) ->
         ("--sampling.every_n_steps 4", 3),  # after 4, 8 and at the end, 10
         ("--sampling.every_n_steps 5", 2),  # after 6, and at the end
         ("--sampling.every_n_steps 0", 1),
-        ("--sampling.judged 0", 0),
+        ("--sampling.quality_samples 0", 0),
         ("--sampling.temperatures [0.0]", 0),
     ],
 )
@@ -78,7 +78,7 @@ def test_numbers_are_counted_no_oftener_than_asked(run: Run, bells: str, words: 
     assert status == 0, err
     found = scalars()
     assert {len(values) for values in found.values()} == ({counted} if counted else set())
-    assert (FOLDER / "yardsticks/held_out").exists() == bool(counted)
+    assert (FOLDER / "baselines/held_out").exists() == bool(counted)
 
 
 def test_a_model_that_writes_down_its_training_text_is_warned_of_once(run: Run, plugin, bells: str) -> None:
@@ -108,7 +108,7 @@ def test_a_stream_and_a_run_without_a_bound(run: Run, bells: str, alphabet: str)
     found = scalars(Path("runs/alphabet/version_0"))
     assert {tag.split("/")[1] for tag in found} == NAMES - {"even", "ended", "novel"} | {"overlap4", "overlap8"}
     last = json.loads(Path("runs/alphabet/version_0/samples.jsonl").read_text().splitlines()[-1])["step"]
-    lines = scalars(Path("runs/alphabet/version_0/yardsticks/held_out"))
+    lines = scalars(Path("runs/alphabet/version_0/baselines/held_out"))
     assert {tuple(values) for values in lines.values()} == {(0, last)}
 
 

@@ -73,7 +73,7 @@ def test_remarks_and_copies_stand_below_a_sample_and_are_inert(
 
 
 def test_a_showing_at_each_validation_and_none_twice(run: Run, bells: str) -> None:
-    words = "--trainer.max_steps 7 --trainer.val_check_interval 3 --sampling.judged 0"
+    words = "--trainer.max_steps 7 --trainer.val_check_interval 3 --sampling.quality_samples 0"
     words += " --trainer.check_val_every_n_epoch null"
     for number, (extra, shown, told) in enumerate(
         [
@@ -106,7 +106,7 @@ def test_training_ends_in_the_same_weights_however_often_it_is_looked_at(
     if dataset == "stream":
         words += f" --data.dataset {alphabet} --data.batch_size 8"
     often = "--sampling.every_n_steps 1 --trainer.val_check_interval 3"
-    never = "--sampling.every_n_steps 0 --sampling.judged 0 --sampling.at_validation false"
+    never = "--sampling.every_n_steps 0 --sampling.quality_samples 0 --sampling.at_validation false"
     states = []
     for extra in (often, f"{never} --trainer.val_check_interval 3", f"{never} --trainer.num_sanity_val_steps 0"):
         status, _, err = run(f"fit --config {bells} {words} {extra}")

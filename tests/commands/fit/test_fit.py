@@ -41,7 +41,7 @@ def test_a_run_from_beginning_to_end(run: Run, tiny: str) -> None:
     assert "10 samples of best-step=3" in out
     assert "lightseq sample runs/dinos/version_0" in out
     assert {path.name.lstrip(".").split(".")[0] for path in FOLDER.iterdir()} == {
-        *("lock", "checkpoints", "config", "events", "hparams", "memory", "results", "samples", "yardsticks"),
+        *("lock", "checkpoints", "config", "events", "hparams", "memory", "results", "samples", "baselines"),
     }
     best, last = checkpoints()["best"], checkpoints()["last"]
     content = torch.load(last, weights_only=True)
@@ -211,7 +211,7 @@ def test_a_stream_of_little_text_gets_fewer_rows(run: Run, tiny: str, alphabet: 
     words = f"--data.dataset {alphabet} --data.dataset_args.times 10 --data.window 16"
     status, out, err = run(f"fit --config {tiny} {words}")
     assert status == 0, err
-    assert "note   the text is short: batches of 12, in place of the 32 of data.batch_size" in out
+    assert "note       the text is short: batches of 12, in place of the 32 of data.batch_size" in out
     run("predict --ckpt_path runs/alphabet/version_0")
 
 
@@ -279,7 +279,7 @@ def test_every_recipe_runs(recipe: str, run: Run) -> None:
     if corpus and not Path(os.environ.get("LIGHTSEQ_DATA", ""), corpus).is_file():
         pytest.skip(f"LIGHTSEQ_DATA has no {corpus}")
     Path("my.txt").write_text("".join(f"text {number}\t{'odd' if number % 2 else 'even'}\n" for number in range(99)))
-    words = "--sampling.judged 2"
+    words = "--sampling.quality_samples 2"
     words += " --data.dataset_args.path my.txt" if recipe in ("text", "labelled") else ""
     status, _, err = run(f"fit --config {recipe} {words} --trainer.fast_dev_run true --trainer.accelerator cpu")
     assert status == 0, err
@@ -290,7 +290,7 @@ def test_a_dataset_whose_own_splits_overlap_is_told_about(run: Run, tiny: str) -
     words = "--data.dataset_args.train_path x.txt --data.dataset_args.val_path x.txt --data.dataset_args.by line"
     status, out, err = run(f"fit --config {tiny} --sampling.prompts=[''] --data.dataset text {words}")
     assert status == 0, err
-    assert "note   3 held-out documents also stand in training" in out
+    assert "note       3 held-out documents also stand in training" in out
     assert "also stand in training" not in run(f"fit --config {tiny}")[1]
 
 

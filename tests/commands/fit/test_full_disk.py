@@ -10,7 +10,7 @@ from fault_injection.files import small_disk
 
 Run = Callable[..., tuple[int, str, str]]
 
-QUIET = "--sampling.judged 0 --inside.enabled false"
+QUIET = "--sampling.quality_samples 0 --diagnostics.enabled false"
 
 FILLS = """
 import shutil

@@ -15,7 +15,7 @@ from lightseq.checkpoint.load import find_checkpoint
 
 Run = Callable[..., tuple[int, str, str]]
 
-QUIET = "--sampling.every_n_steps 0 --sampling.judged 0 --inside.enabled false"
+QUIET = "--sampling.every_n_steps 0 --sampling.quality_samples 0 --diagnostics.enabled false"
 STILL = f"{QUIET} --trainer.max_steps 1 --model.learning_rate 1e-30 --sampling.prompts=['']"
 """One update that moves no weight, then a validation."""
 

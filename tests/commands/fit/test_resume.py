@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 Run = Callable[..., tuple[int, str, str]]
 
-QUIET = "--sampling.every_n_steps 0 --sampling.judged 0 --inside.enabled false"
+QUIET = "--sampling.every_n_steps 0 --sampling.quality_samples 0 --diagnostics.enabled false"
 FOLDER = "runs/dinos/version_0"
 
 
@@ -130,7 +130,7 @@ def test_words_that_do_not_go_together(run: Run, tiny: str, stopped: str) -> Non
         "--resume auto --trainer.logger false": "--resume goes on in a run folder of lightseq's own, and "
         "trainer.logger has another: --ckpt_path begins a new run from a checkpoint",
         "--resume_with_changes true": "--resume_with_changes says how --resume goes on: name a run, or auto",
-        "--checkpoint.save_last true": "checkpoint.save_last: last.ckpt is written anyway; last.every_n_steps says how "
+        "--checkpoint.save_last true": "checkpoint.save_last: last.ckpt is written anyway; last_checkpoint.every_n_steps says how "
         "often",
     }.items():
         status, _, err = run(f"{stopped} {words}")
@@ -180,7 +180,7 @@ def test_what_a_killed_run_wrote_after_its_checkpoint_is_not_written_twice(
     run: Run, tiny: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed, not stopped: samples after update 2 are written, the checkpoint is of update 1."""
-    words = f"fit --config {tiny} {QUIET} --sampling.every_n_steps 1 --last.every_n_steps 1"
+    words = f"fit --config {tiny} {QUIET} --sampling.every_n_steps 1 --last_checkpoint.every_n_steps 1"
     run(f"{words} --trainer.max_steps 3")
     whole = [Path(FOLDER, name).read_text() for name in ("samples.jsonl", "samples.md")]
     monkeypatch.setenv("LIGHTSEQ_STOP_AFTER", "1")

@@ -17,7 +17,7 @@ from lightseq.errors import UserError
 
 Run = Callable[..., tuple[int, str, str]]
 
-QUIET = "--sampling.every_n_steps 0 --sampling.judged 0 --inside.enabled false"
+QUIET = "--sampling.every_n_steps 0 --sampling.quality_samples 0 --diagnostics.enabled false"
 FOLDER = "runs/dinos/version_0"
 
 WAITS = """
@@ -63,7 +63,7 @@ def training(run: Run, tiny: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[C
 def test_a_second_fit_of_one_run_is_refused_until_the_first_one_is_dead(
     run: Run, tiny: str, training: Callable[..., subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = f"fit --config {tiny} {QUIET} --last.every_n_steps 1 --trainer.callbacks+=waits.Waits"
+    words = f"fit --config {tiny} {QUIET} --last_checkpoint.every_n_steps 1 --trainer.callbacks+=waits.Waits"
     process = training(words, at=2)
     before = {path: path.read_bytes() for path in Path("runs").rglob("*") if path.is_file()}
     holder = f"{FOLDER} is being trained by process {process.pid} on {socket.gethostname()}: "
@@ -108,7 +108,7 @@ def test_a_fit_that_fails_leaves_its_run_free(run: Run, tiny: str, monkeypatch: 
     )
     monkeypatch.syspath_prepend(os.getcwd())
     with pytest.raises(KeyError, match="a bug"):
-        run(f"fit --config {tiny} {QUIET} --last.every_n_steps 1 --trainer.callbacks+=breaks.Breaks")
+        run(f"fit --config {tiny} {QUIET} --last_checkpoint.every_n_steps 1 --trainer.callbacks+=breaks.Breaks")
     assert Path(FOLDER, LOCK).read_text() == f"{os.getpid()} {socket.gethostname()}\n"
     assert refusal(Path(FOLDER)) is None
 

@@ -1,4 +1,4 @@
-"""``lightseq sample`` where it needs the dataset: --valid-bars, --novel, --save."""
+"""``lightseq sample`` where it needs the dataset: --constrained, --novel, --save."""
 
 import shutil
 import wave
@@ -73,7 +73,7 @@ def brackets(plugin: Callable[..., None], run: Run, tiny: str, tmp_path_factory:
 def test_valid_texts_only(run: Run) -> None:
     free = run(f"sample {FOLDER} --n 20 --temperature 1")
     assert free[2] == ""
-    status, out, err = run(f"sample {FOLDER} --n 20 --temperature 1 --valid-bars --prompt ( --prompt ()")
+    status, out, err = run(f"sample {FOLDER} --n 20 --temperature 1 --constrained --prompt ( --prompt ()")
     assert status == 0
     for text in out.splitlines():
         while "()" in text:
@@ -81,11 +81,11 @@ def test_valid_texts_only(run: Run) -> None:
         assert text == ""
     *headings, cost = err.splitlines()
     assert headings == ["# T=1.00 '('", "# T=1.00 '()'"]
-    nats, share = cost.removeprefix("--valid-bars cost ").split(" nats a character (the model gave ")
+    nats, share = cost.removeprefix("--constrained cost ").split(" nats a character (the model gave ")
     assert share.endswith(" % of its probability to what was masked)")
     assert 100 * (1 - np.exp(-float(nats))) == pytest.approx(float(share.split()[0]), abs=0.1)
     assert 0.1 < float(nats) < 1.1  # of three nearly even tokens one or two are allowed
-    short = run(f"sample {FOLDER} --n 9 --valid-bars --length 4 --prompt (")[1].splitlines()
+    short = run(f"sample {FOLDER} --n 9 --constrained --length 4 --prompt (")[1].splitlines()
     assert set(short) == {"()", "(())", "()()"}
 
 
@@ -121,11 +121,11 @@ def test_where_there_are_not_so_many_new_texts(run: Run) -> None:
 
 @pytest.mark.usefixtures("brackets")
 def test_new_and_valid_texts(run: Run) -> None:
-    status, out, err = run(f"sample {FOLDER} --novel --valid-bars --n 6 --length 5")
+    status, out, err = run(f"sample {FOLDER} --novel --constrained --n 6 --length 5")
     assert status == 0
     assert sorted(out.splitlines()) == ["", "(())", "()", "()()"]
     assert err.splitlines()[0].startswith("--novel, T=0.80 '': 4 of 6")
-    assert err.splitlines()[1].startswith("--valid-bars cost 0.")
+    assert err.splitlines()[1].startswith("--constrained cost 0.")
 
 
 @pytest.mark.usefixtures("brackets")
@@ -209,13 +209,13 @@ def test_a_dataset_without_more(run: Run, tiny: str) -> None:
         "--save tiny.txt": "tiny.txt is no folder; name a new one",
         "--save tiny.txt/deeper": "tiny.txt is no folder; name a new one",
         "--save out --prompt Tri": "character 'T'",
-        "--valid-bars": "--valid-bars: dataset 'dinos' has no grammar, which would say what a valid text is",
+        "--constrained": "--constrained: dataset 'dinos' has no grammar, which would say what a valid text is",
         "--novel --n 0": "n is at least 1, not 0",
         "--novel --seed -1": "a seed is between 0 and 2**63 - 1, not -1",
         "--temperature nan": "a temperature is 0 (greedy) or more, not nan",
-        "--valid-bars --length 0": "has no grammar",
+        "--constrained --length 0": "has no grammar",
         "--length 0": "length is at least 1, not 0",
-        "--data.dataset_args.source course": "--data.dataset_args.source is for --valid-bars, --novel and --save",
+        "--data.dataset_args.source course": "--data.dataset_args.source is for --constrained, --novel and --save",
         "--novel --data.dataset_args.sorce course": "'dinos' has no argument 'sorce'; did you mean 'source'?",
         "--save out --data.dataset_args.sorce course": "'dinos' has no argument 'sorce'; did you mean 'source'?",
         "--novel --data.dataset": "--data.dataset needs a value",
@@ -267,4 +267,4 @@ def test_a_stream_has_neither_documents_nor_valid_texts(run: Run, tiny: str, alp
     folder = "runs/alphabet/version_0"
     message = "--novel: dataset 'alphabet' is one stream, there are no documents to compare with"
     assert run(f"sample {folder} --novel") == (2, "", f"lightseq: {message}\n")
-    assert "dataset 'alphabet' has no grammar" in run(f"sample {folder} --valid-bars")[2]
+    assert "dataset 'alphabet' has no grammar" in run(f"sample {folder} --constrained")[2]

@@ -53,7 +53,7 @@ def test_a_terminal_gets_in_pieces_what_a_pipe_gets(run: Run, tiny: str, monkeyp
     for words in (
         f"{FOLDER} --temperature 0.5,1.0 --prompt tri --prompt a --n 3 --length 40",
         f"{FOLDER} --n 4 --length 60 --temperature 2",
-        f"{FOLDER} --n 2 --valid-bars",
+        f"{FOLDER} --n 2 --constrained",
     ):
         piped = run(f"sample {words}")
         with terminal(monkeypatch) as (raw, shown):

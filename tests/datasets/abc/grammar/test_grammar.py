@@ -236,7 +236,7 @@ def test_a_model_that_has_learned_nothing_writes_valid_tunes() -> None:
     rules = dataset.grammar(vocabulary.tokens)
     samples = generate(model, vocabulary, ["", JIG], [0.5, 2.0], n=3, length=120, grammar=rules)
     assert all(sample.ended for sample in samples)
-    assert dataset.judge([sample.text for sample in samples])["valid"] == 1.0
+    assert dataset.metrics([sample.text for sample in samples])["valid"] == 1.0
 
 
 @needs_irish

@@ -191,8 +191,8 @@ def test_shares_of_many_tunes() -> None:
 
 def test_the_judge_knows_what_the_dataset_drops() -> None:
     bare = GOOD.replace("X:1\n", "").replace("T:One\n", "")
-    assert Abc().judge([bare])["valid"] == 0.0
-    assert Abc(drop_headers=["X", "T", "Z"]).judge([bare]) == dict.fromkeys(Abc().judge([GOOD]), 1.0)
+    assert Abc().metrics([bare])["valid"] == 0.0
+    assert Abc(drop_headers=["X", "T", "Z"]).metrics([bare]) == dict.fromkeys(Abc().metrics([GOOD]), 1.0)
 
 
 def test_text_at_random_is_judged() -> None:
@@ -271,7 +271,7 @@ def test_how_many_irish_tunes_have_no_wrong_bar(irish: list[Tune]) -> None:
 
 
 def test_most_human_tunes_are_valid(irish: list[Tune]) -> None:
-    judged = Abc().judge([tune.text for tune in irish])
+    judged = Abc().metrics([tune.text for tune in irish])
     assert {name: round(100 * share, 2) for name, share in judged.items()} == {
         "header": 100.0,
         "parses": 99.88,
