@@ -25,10 +25,10 @@ from .context_report import record
 class ModelDiagnostics(Callback):
     """Looks into the network.
 
-    At validations, in TensorBoard, two pictures: ``diagnostics/surprisal``, what a few texts of the validation split cost
-    character by character, and ``diagnostics/gates``, the backbone's gates in the first of them; in every log
-    ``diagnostics/weight_norm/...``, of the embedding, each layer and the head. When training ends, of a language model: what
-    the history is worth to it (``context.json`` in the run folder, a line in the terminal, ``diagnostics/context``). Of a
+    At validations, two pictures in TensorBoard: ``diagnostics/surprisal``, the loss of a few validation texts character
+    by character, and ``diagnostics/gates``, the backbone's gates in the first of them; in every log
+    ``diagnostics/weight_norm/...`` of the embedding, each layer and the head. When the training of a language model
+    ends, the loss by context length (``context.json``, a line in the terminal, ``diagnostics/context``). Of a
     network that has diverged, whose values are not finite, there are neither gates nor memory.
 
     Nothing is drawn at random, and the state is its own: training ends in the same weights with and without it. Where

@@ -23,7 +23,7 @@ from .table import tag_of
 
 class SampleQuality(Callback):
     """Counts at validations how good samples are, at each temperature but 0: ``samples/novel/T=0.80`` and its kin, all
-    that ``text_quality.quality`` counts, and the shares of the dataset's ``metrics``. A checkpoint may be chosen by any.
+    that ``sample_metrics.quality`` counts, and the dataset's ``metrics``. A checkpoint may be chosen by any.
 
     In TensorBoard the same numbers of human texts of the validation split are level lines in the same charts
     (``baselines/held_out``). A warning is given, once, where a model writes down what it was trained on.

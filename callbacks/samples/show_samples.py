@@ -51,7 +51,7 @@ class SampleText(Callback):
             ``SampleQuality`` counts; 0 is at the end only.
         at_validation: Show them in the logger and the files, though not in the terminal, at validations too: where
             half of ``every_n_steps`` has passed since the last showing, or more.
-        quality_samples: Samples of each temperature but 0 whose quality is counted, from the empty prompt; 0 counts none.
+        quality_samples: Number of samples per temperature above 0 whose quality is measured; 0 measures none.
         max_indexed_tokens: Tokens of a training split in which copies are looked up; the index takes 13 bytes a
             character, and 36 while it is made, of a list of names twice that.
         max_seconds: Of drawing, for one showing, and for one count of the quality; samples that take longer are cut.
@@ -74,11 +74,9 @@ class SampleText(Callback):
     ) -> None:
         self.temperatures, self.prompts, self.n, self.length = temperatures, prompts, n, length
         self.top_k, self.every_n_steps, self.seed = top_k, every_n_steps, seed
-        self.at_validation, self.quality_samples, self.max_indexed_tokens = (
-            at_validation,
-            quality_samples,
-            max_indexed_tokens,
-        )
+        self.at_validation = at_validation
+        self.quality_samples = quality_samples
+        self.max_indexed_tokens = max_indexed_tokens
         self.max_seconds, self._cut_told = max_seconds, False
         self._folder: Path | None = None
         self._corpus: Corpus | None = None

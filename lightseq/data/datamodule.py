@@ -17,7 +17,7 @@ from .batching import BatchSource, DocumentBatches, StreamBatches
 from .cache import locked
 from .corpus import token_counts
 from .dataset import TextDataset, plugin_errors
-from .encoding.scan import survey
+from .encoding.scan import scan_corpus
 from .encoding.store import Store, open_store, own_tokens
 from .loader import SequenceLoader
 from .splits import SplitPlan, split_documents, split_stream
@@ -47,8 +47,8 @@ class SequenceData(pl.LightningDataModule):
         test_fraction: The same for the test split.
         fold: Which part of the documents validates, counted from 0: with a val_fraction of 0.1 there are ten.
         split_seed: Of the dealing of documents to splits. A seed of its own, so that runs with other seeds compare.
-        reset_probability: The chance of a row's window of a training stream to start from the initial state although its text
-            goes on: a little of it teaches the model to begin anywhere (``val/loss_reset64``).
+        reset_probability: Probability that a row's window of a training stream starts from the initial state although
+            its text continues; it teaches the model to start anywhere (``val/loss_reset64``).
         seed: Of the order of the training documents, of where an epoch of a stream begins, and of its cold starts; null
             is ``seed_everything``.
         tokens: The vocabulary to encode with; null is the tokens of the text. A checkpoint brings its own.
@@ -109,7 +109,7 @@ class SequenceData(pl.LightningDataModule):
     def alphabet(self) -> tuple[list[str], list[str] | None]:
         """The tokens and the labels of the text itself, whatever is given; nothing is encoded."""
         self._download()
-        found, _ = survey(self.dataset, self.dataset_name)
+        found, _ = scan_corpus(self.dataset, self.dataset_name)
         return own_tokens(self.dataset, found), found.labels
 
     def _download(self) -> None:
@@ -164,10 +164,8 @@ class SequenceData(pl.LightningDataModule):
             world, epoch = self.trainer.world_size, self.trainer.current_epoch
             accumulate = self.trainer.accumulate_grad_batches
         if self.dataset.layout == "stream":
-            lanes, own = (
-                self.training_lanes(world * accumulate),
-                {"seed": self.seed, "reset_probability": self.reset_probability},
-            )
+            lanes = self.training_lanes(world * accumulate)
+            own = {"seed": self.seed, "reset_probability": self.reset_probability}
             source = self._stream("train", lanes, self.window, accumulate=accumulate, **own)
             return SequenceLoader(source, epoch, self.batch_boundary_hooks)
         return SequenceLoader(self._documents("train", self.seed, accumulate), epoch, self.batch_boundary_hooks)

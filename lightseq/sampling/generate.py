@@ -124,15 +124,15 @@ def generate(
     rows = list(itertools.product(prompts, temperatures, range(n)))
     device = model.head.weight.device
     generator = torch.Generator(device).manual_seed(seed)
-    temperatures = torch.tensor([row[1] for row in rows], device=device).unsqueeze(1)
-    temperatures = temperatures.clamp(
-        max=torch.finfo(temperatures.dtype).max
-    )  # -inf over an infinite one is no number, and would be drawn
+    row_temperatures = torch.tensor([[row[1]] for row in rows], device=device)
+    row_temperatures.clamp_(max=torch.finfo(row_temperatures.dtype).max)  # logits of -inf divided by infinity are NaN
     fed = _start(vocabulary, [row[0] for row in rows], token_counts, generator, device)
     constraint = None if grammar is None else Constraint(grammar, vocabulary, fed, length, device)
     texts = Texts(fed, length, vocabulary.boundary)
     every = LOOK_EVERY_ON_CPU if device.type == "cpu" else LOOK_EVERY
-    blocks = _blocks(model, fed, texts, TokenSampler(temperatures, top_k, top_p, generator, every), constraint, every)
+    blocks = _blocks(
+        model, fed, texts, TokenSampler(row_temperatures, top_k, top_p, generator, every), constraint, every
+    )
     _follow(model, blocks, texts, watch, until)
     forgone = [0.0] * len(rows) if constraint is None else constraint.forgone.tolist()
     outcomes = zip(rows, texts.ids, texts.ended, forgone, strict=True)

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from .. import registry
-from ..commands.run_settings import settings_of_run
 from ..errors import UserError, printable
 from . import yaml_settings
+from .run_settings import settings_of_run
 from .yaml_settings import Settings
 
 HERE = "command line"
@@ -72,9 +72,8 @@ def read_command_line(words: Sequence[str], verb: str) -> CommandLine:
                 continue
             own = yaml_settings.nested(key, value)
             if key == plugin:
-                own = yaml_settings.nested(
-                    key, yaml_settings.read_settings(f"{key}: {value}", HERE, dotted=True).values.get(key)
-                )
+                own = yaml_settings.read_settings(f"{key}: {value}", HERE, dotted=True).values
+                own = yaml_settings.nested(key, own.get(key))
             flags, _ = yaml_settings.overlay(flags, Settings(own, {key: HERE}))
             left += [] if plugin else [f"{flag}={value}"]
         else:

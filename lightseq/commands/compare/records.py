@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from ...errors import UserError
 from ...run_dir import nearest_run
 from ...settings import yaml_settings
+from ...settings.renamed_keys import with_current_keys
 
 END = 1 << 22
 """Bytes of a run's samples that are looked at."""
@@ -79,7 +80,7 @@ def _read_end(file: Path) -> str:
 
 
 def _read_settings(read: Run, text: str) -> Run:
-    return read._replace(settings=dict(flat(yaml_settings.read_settings(text, "it").values)))
+    return read._replace(settings=dict(flat(with_current_keys(yaml_settings.read_settings(text, "it")).values)))
 
 
 def _read_results(read: Run, text: str) -> Run:

@@ -116,7 +116,7 @@ lightseq fit --config $name.yaml
 To make it yours, put your own texts into `$module/$name.txt`, or change `documents` in `$module/__init__.py`: it
 gives the texts one by one, read from wherever they are. The constructor's arguments, with their annotations, are what
 `--data.dataset_args` takes; call those that say what to open `path` or `..._path`. What else a dataset may say (one
-long stream, labels, splits, a download, a metrics of what a model writes, a picture of it) stands in
+long stream, labels, splits, a download, metrics of what a model writes, a picture of it) stands in
 `lightseq.data.TextDataset`.
 """
 

@@ -11,6 +11,7 @@ from ...checkpoint.transfer import ARCHITECTURE
 from ...console import note
 from ...errors import UserError
 from ...run_dir import ENDED, numbered_runs, runs_of
+from ...settings.renamed_keys import with_current_keys
 from ...settings.yaml_settings import Settings, is_within, newest_config, read_file, read_settings
 from .run_lock import refusal
 
@@ -203,7 +204,7 @@ def changed(folder: Path, now: Settings) -> list[str]:
     newest = newest_config(folder)
     if newest is None:
         return []
-    then = _flat(read_settings(read_file(newest), str(newest)).values)
+    then = _flat(with_current_keys(read_settings(read_file(newest), str(newest))).values)
     begun = now.values.get("init_from") is not None  # then the run that it names has ruled over the architecture
     free = tuple(f"{key}." for key in (*FREE, *(f"model.{name}" for name in ARCHITECTURE if begun)))
     lines = []

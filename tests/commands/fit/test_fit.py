@@ -41,7 +41,7 @@ def test_a_run_from_beginning_to_end(run: Run, tiny: str) -> None:
     assert "10 samples of best-step=3" in out
     assert "lightseq sample runs/dinos/version_0" in out
     assert {path.name.lstrip(".").split(".")[0] for path in FOLDER.iterdir()} == {
-        *("lock", "checkpoints", "config", "events", "hparams", "memory", "results", "samples", "baselines"),
+        *("lock", "checkpoints", "config", "events", "hparams", "context", "results", "samples", "baselines"),
     }
     best, last = checkpoints()["best"], checkpoints()["last"]
     content = torch.load(last, weights_only=True)

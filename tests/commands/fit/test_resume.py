@@ -130,8 +130,8 @@ def test_words_that_do_not_go_together(run: Run, tiny: str, stopped: str) -> Non
         "--resume auto --trainer.logger false": "--resume goes on in a run folder of lightseq's own, and "
         "trainer.logger has another: --ckpt_path begins a new run from a checkpoint",
         "--resume_with_changes true": "--resume_with_changes says how --resume goes on: name a run, or auto",
-        "--checkpoint.save_last true": "checkpoint.save_last: last.ckpt is written anyway; last_checkpoint.every_n_steps says how "
-        "often",
+        "--checkpoint.save_last true": "checkpoint.save_last: last.ckpt is written anyway; "
+        "last_checkpoint.every_n_steps says how often",
     }.items():
         status, _, err = run(f"{stopped} {words}")
         assert (status, err) == (2, f"lightseq: {message}\n")

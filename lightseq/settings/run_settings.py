@@ -14,9 +14,10 @@ from typing import Any
 from .. import plugin_arguments, registry
 from ..checkpoint.load import find_checkpoint, read_checkpoint
 from ..errors import UserError
-from ..settings import yaml_settings
-from ..settings.signed_config import is_signed
-from ..settings.yaml_settings import Settings
+from . import yaml_settings
+from .renamed_keys import with_current_keys
+from .signed_config import is_signed
+from .yaml_settings import Settings
 
 STARTS = ("ckpt_path", "resume", "init_from", "trust", "config")
 """Settings that say how a run was begun, and nothing of another one."""
@@ -59,10 +60,10 @@ def settings_of_run(place: str, flags: Settings, verb: str, trust: bool) -> Sett
     if file is None:
         path = find_checkpoint(place)
         content = read_checkpoint(path)
-        data = Settings({"data": dict(content.get("datamodule_hyper_parameters", {}))}, {})
+        data = with_current_keys(Settings({"data": dict(content.get("datamodule_hyper_parameters", {}))}, {}))
         return data if trust else _checked_data(data, flags, str(path), "a checkpoint alone opens nothing")
     text = yaml_settings.read_file(file)
-    read = yaml_settings.read_settings(text, str(file))
+    read = with_current_keys(yaml_settings.read_settings(text, str(file)))
     settings = Settings({key: value for key, value in read.values.items() if key not in STARTS}, read.places)
     if verb != "fit":
         settings = _for_scoring(settings, trust or is_signed(text))
