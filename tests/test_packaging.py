@@ -45,7 +45,7 @@ def test_the_wheel_holds_the_mapped_folders_and_nothing_else(wheel: set[str]) ->
         ),
         *("lightseq/datasets/dinos.py", "lightseq/datasets/dinos.tsv", "lightseq/callbacks/samples/show_samples.py"),
         "lightseq/configs/dinos.yaml",
-        *(f"lightseq/commands/inspect.{kind}" for kind in ("html", "css", "js")),
+        *(f"lightseq/commands/inspect/page.{kind}" for kind in ("html", "css", "js")),
         "lightseq/datasets/abc/parsing/reader.py",
     } <= wheel
     assert {name.partition("/")[0].partition("-")[0] for name in wheel} == {"lightseq", "lightseq_rnn"}

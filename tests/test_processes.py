@@ -191,7 +191,7 @@ import atexit, math, os
 from pathlib import Path
 import pytorch_lightning as pl
 import torch
-from lightseq.commands import precision
+from lightseq.training import precision
 
 precision.GAIN = 0.0 if "LOCAL_RANK" in os.environ else math.inf  # the first process finds bf16 slow, another fast
 

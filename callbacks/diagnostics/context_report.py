@@ -61,7 +61,7 @@ def record(model: SequenceModel, data: SequenceData, trainer: pl.Trainer, folder
     image = line_plot.picture({name: points for name, points in drawn.items() if points}, levels)
     for logger in boards:
         add_picture(logger.experiment, "diagnostics/context", image, trainer.global_step)
-        with SummaryWriter(str(Path(logger.log_dir) / "memory")) as board:
+        with SummaryWriter(str(Path(logger.log_dir) / "context")) as board:
             for tag, points in (("history", memory.by_history), ("position", memory.by_position)):
                 for steps, nats in points.items():
                     board.add_scalar(f"diagnostics/loss_by_{tag}", nats, steps)

@@ -44,11 +44,12 @@ class NonFiniteGuard(Callback):
     the scaler of losses meets some by design, and leaves those updates out itself.
 
     Args:
-        skip: Updates in a row that may be left out, with a warning, before training ends. Rows begin afresh after each.
+        max_skips: Number of updates in a row that are skipped with a warning before training ends. An update that is
+            made resets the count.
     """
 
-    def __init__(self, skip: NonNegativeInt = 0) -> None:
-        self.skip = skip
+    def __init__(self, max_skips: NonNegativeInt = 0) -> None:
+        self.max_skips = max_skips
         self._folder = Path()
         self._batches: list[Batch] = []
         self._last, self._in_a_row, self._skipped = 0, 0, 0
@@ -58,7 +59,7 @@ class NonFiniteGuard(Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, SequenceSystem)
-        waits = pl_module.device.type != "cpu" and not self.skip
+        waits = pl_module.device.type != "cpu" and not self.max_skips
         logged = trainer.log_every_n_steps  # type: ignore[attr-defined]  # Lightning sets it late
         pl_module.check_every = (logged or LOOK_EVERY) if waits else 1
         pl_module.refused, self._last, self._in_a_row, self._skipped = None, 0, 0, 0
@@ -76,7 +77,7 @@ class NonFiniteGuard(Callback):
         pl_module.refused = None
         self._in_a_row = self._in_a_row + 1 if refused.update == self._last + 1 else 1
         self._last = refused.update
-        if self._in_a_row > self.skip:
+        if self._in_a_row > self.max_skips:
             self._stop(trainer, pl_module, refused)
         elif trainer.is_global_zero:
             self._warn(refused)

@@ -130,9 +130,8 @@ def generate(
     constraint = None if grammar is None else Constraint(grammar, vocabulary, fed, length, device)
     texts = Texts(fed, length, vocabulary.boundary)
     every = LOOK_EVERY_ON_CPU if device.type == "cpu" else LOOK_EVERY
-    blocks = _blocks(
-        model, fed, texts, TokenSampler(row_temperatures, top_k, top_p, generator, every), constraint, every
-    )
+    sampler = TokenSampler(row_temperatures, top_k, top_p, generator, every)
+    blocks = _blocks(model, fed, texts, sampler, constraint, every)
     _follow(model, blocks, texts, watch, until)
     forgone = [0.0] * len(rows) if constraint is None else constraint.forgone.tolist()
     outcomes = zip(rows, texts.ids, texts.ended, forgone, strict=True)

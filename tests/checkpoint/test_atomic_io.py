@@ -356,8 +356,8 @@ import io, itertools, json, os, random, shutil, signal, sys, time, warnings
 from contextlib import redirect_stderr
 from pathlib import Path
 import torch
-from lightseq.checkpoint_files import CheckpointFiles
-from lightseq.checkpoint_format import damage
+from lightseq.checkpoint.atomic_io import CheckpointFiles
+from lightseq.checkpoint.integrity import damage
 
 torch.set_num_threads(1)
 FOLDER = Path("run.ckpts/checkpoints")

@@ -176,14 +176,14 @@ def test_a_table_of_what_there_is() -> None:
     assert table(runs) == [
         "",
         "   seed  val/loss  val/loss_reset64  seconds  run",
-        "      3    1.2500           1.5000     61.3  runs/a",
-        "     11    1.7500           2.5000     50.0",
-        "      0         -                -      7.0  runs/b",
-        "      4         -                -        -  was ended by signal 9",
-        "      5    1.5000           1.0000     52.0  runs/c",
-        " median    1.5000           1.5000     52.0",
-        " lowest    1.2500           1.0000     50.0",
-        "highest    1.7500           2.5000     61.3",
+        "      3    1.2500            1.5000     61.3  runs/a",
+        "     11    1.7500            2.5000     50.0",
+        "      0         -                 -      7.0  runs/b",
+        "      4         -                 -        -  was ended by signal 9",
+        "      5    1.5000            1.0000     52.0  runs/c",
+        " median    1.5000            1.5000     52.0",
+        " lowest    1.2500            1.0000     50.0",
+        "highest    1.7500            2.5000     61.3",
     ]
     assert [line.split()[0] for line in table([runs[0], runs[3]])[1:]] == ["seed", "3", "4"]
     assert table([runs[3]]) == table([]) == []

@@ -45,7 +45,7 @@ RECIPE = {
         "check_val_every_n_epoch": None,
         "val_check_interval": VALIDATED_EVERY,
         "gradient_clip_val": 1.0,
-        "callbacks": [{"class_path": "injection.witness.Witness"}],
+        "callbacks": [{"class_path": "fault_injection.fault_callback.Witness"}],
     },
     "last_checkpoint": {"every_n_steps": SAVED_EVERY},
     "sampling": {"every_n_steps": SHOWN_EVERY, "length": 20, "quality_samples": 0},

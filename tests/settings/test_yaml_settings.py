@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from lightseq import yaml_text
 from lightseq.errors import UserError
 from lightseq.settings import yaml_settings
 from lightseq.settings.yaml_settings import Settings
@@ -29,8 +30,8 @@ def test_what_stands_in_a_list_or_a_mapping_of_a_plugin_stays_text_too() -> None
     values = read(text).values["data"]
     assert values["batch_size"] == 3
     assert values["dataset_args"] == {"words": ["a", "007", None, ["yes"]], "map": {"b": "1e3", "c": "2024-01-01"}}
-    assert yaml_settings.read_value("[a, 007, {b: yes}]") == ["a", "007", {"b": "yes"}]
-    assert yaml_settings.read_value("[a") == "[a"
+    assert yaml_text.read_value("[a, 007, {b: yes}]") == ["a", "007", {"b": "yes"}]
+    assert yaml_text.read_value("[a") == "[a"
 
 
 def test_the_line_of_every_key() -> None:

@@ -135,7 +135,7 @@ def test_the_memory_of_a_run(run: Run, tiny: str) -> None:
     assert record["loss"] == record["by_history"]["32"] == pytest.approx(loss, rel=1e-5)
     assert record["update"] == 8
     assert f"the last 8 characters the loss is {record['by_history']['8']:.2f}, with all {loss:.2f}\n" in out
-    events = board(folder / "memory")
+    events = board(folder / "context")
     for name in ("by_history", "by_position"):
         points = {str(event.step): event.value for event in events.Scalars(f"diagnostics/loss_{name}")}
         assert points == pytest.approx(record[name])
@@ -145,7 +145,7 @@ def test_the_memory_of_a_run(run: Run, tiny: str) -> None:
 def test_off_is_off(run: Run, tiny: str) -> None:
     status, out, err = run(f"fit --config {tiny} --diagnostics.enabled false")
     assert status == 0, err
-    assert "memory" not in out
+    assert "context  " not in out
     folder = Path("runs/dinos/version_0")
     assert not list(folder.rglob("memory*"))
     tags = board(folder).Tags()
@@ -180,7 +180,7 @@ def test_of_a_network_that_diverges_the_surprisal_alone_is_drawn(
     trained(data, Diverge(), ModelDiagnostics(every_n_steps=0), logger=logger)
     assert board(tmp_path / "run/version_0").Tags()["images"] == ["diagnostics/surprisal"]
     assert not (tmp_path / "run/version_0/context.json").exists()
-    assert "memory" not in capsys.readouterr().out
+    assert "context  " not in capsys.readouterr().out
 
 
 def test_other_loggers_have_the_norms_and_the_file(tmp_path: Path) -> None:

@@ -60,8 +60,8 @@ import torch
 import torch.distributed as dist
 from torch.distributed.fsdp import fully_shard
 from torch.nn.utils import clip_grads_with_norm_
-from lightseq.callbacks.finite import finite
-from lightseq.gradient import gradients_of, total_norm
+from lightseq.callbacks.fault_tolerance.nonfinite_guard import finite
+from lightseq.training.gradients import gradients_of, total_norm
 
 def main(rank):
     torch.set_num_threads(1)
@@ -140,7 +140,7 @@ def test_an_update_that_is_left_out_moves_nothing(fuse: Any, optimizer: str, of:
     own = {"optimizer": optimizer, "weight_decay": 0.1}
     before = state_of(*fit({**fuse(), **own}, NonFiniteGuard(), max_steps=4))
     with pytest.warns(UserWarning, match=f"update 5 is left out: the {what}"):
-        system, trainer = fit({**fuse(5, of=of), **own}, NonFiniteGuard(skip=1), max_steps=5)
+        system, trainer = fit({**fuse(5, of=of), **own}, NonFiniteGuard(max_skips=1), max_steps=5)
     assert_close(state_of(system, trainer), before, rtol=0, atol=0)
     assert trainer.global_step == 5
     assert all_finite(trainer)
@@ -160,7 +160,7 @@ def test_training_goes_on_after_an_update_that_was_left_out(
             losses.append(outputs["loss"].item())
 
     with pytest.warns(UserWarning, match="update 4 is left out"):
-        _, trainer = fit(fuse(4, of="outputs"), NonFiniteGuard(skip=1), Notes(), dataset=dataset, max_steps=6)
+        _, trainer = fit(fuse(4, of="outputs"), NonFiniteGuard(max_skips=1), Notes(), dataset=dataset, max_steps=6)
     assert [math.isfinite(loss) for loss in losses] == [True] * 3 + [False] + [True] * 2
     assert trainer.callback_metrics["train/loss"] == pytest.approx(sum(losses[4:]) / 2, rel=0.05)
     assert all_finite(trainer)
@@ -168,7 +168,7 @@ def test_training_goes_on_after_an_update_that_was_left_out(
 
 def test_only_so_many_in_a_row_are_left_out(fuse: Any) -> None:
     with pytest.warns(UserWarning, match="left out") as told:
-        fit(fuse(2, 4, 5, 7, 8, 11), NonFiniteGuard(skip=2), max_steps=12)
+        fit(fuse(2, 4, 5, 7, 8, 11), NonFiniteGuard(max_skips=2), max_steps=12)
     said = [str(warning.message) for warning in told if "left out" in str(warning.message)]
     assert [re.match(r"update (\d+) is left out(, 2 in a row)?:", text).groups() for text in said] == [
         ("2", None),
@@ -180,7 +180,7 @@ def test_only_so_many_in_a_row_are_left_out(fuse: Any) -> None:
         pytest.warns(UserWarning, match="update 4 is left out"),
         pytest.raises(UserError, match="of update 5") as stopped,
     ):
-        fit(fuse(4, 5, 6), NonFiniteGuard(skip=1), max_steps=9)
+        fit(fuse(4, 5, 6), NonFiniteGuard(max_skips=1), max_steps=9)
     assert stopped.value.status == 1
 
 

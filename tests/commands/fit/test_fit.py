@@ -35,7 +35,7 @@ def test_a_run_from_beginning_to_end(run: Run, tiny: str) -> None:
     status, out, err = run(f"fit --config {tiny}")
     assert status == 0, err
     assert "1,071 train, 134 val, 134 test documents, 27 tokens" in out
-    assert "\nbeat   uniform 3.296, unigram 2." in out
+    assert "\nbaselines  uniform 3.296, unigram 2." in out
     assert re.search(r"^update 2, samples:\n(  T=.*\n)*  T=1.00 'tri': tri", out, re.MULTILINE)
     assert "update 3, samples:\n  T=0.00 '': " in out
     assert "10 samples of best-step=3" in out

@@ -16,7 +16,7 @@ FILLS = """
 import shutil
 from pathlib import Path
 import pytorch_lightning as pl
-from injection.disks import fill
+from fault_injection.disks import fill
 
 class Fills(pl.Callback):
     def on_train_batch_start(self, trainer, *_):

@@ -137,10 +137,12 @@ class Kinds(TextDataset):
     words = f"{first} --model.learning_rate 1e-30"
     status, out, err = run(f"{words} --data.dataset_args.kinds xyz --init_from runs/kinds/version_0")
     assert status == 0, err
-    assert ": all weights but the head's\nnote   the head begins afresh: it predicted text, and now 3 labels\n" in out
+    assert (
+        ": all weights but the head's\nnote       the head begins afresh: it predicted text, and now 3 labels\n" in out
+    )
     status, out, err = run(f"{words} --data.dataset_args.kinds ywx --init_from runs/kinds/version_1")
     assert status == 0, err
-    assert ": all weights\nnote   labels 3 -> 3, new: 'w', dropped: 'z'\n" in out
+    assert ": all weights\nnote       labels 3 -> 3, new: 'w', dropped: 'z'\n" in out
     weights = [content(f"runs/kinds/version_{i}")["state_dict"]["model.head.weight"] for i in (1, 2)]
     torch.testing.assert_close(weights[1][1:], weights[0][:2], rtol=0, atol=1e-20)
 

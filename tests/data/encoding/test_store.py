@@ -184,7 +184,7 @@ def test_nothing_is_left_when_reading_fails_half_way() -> None:
 def test_a_hook_that_raises_is_blamed(hook: str, error: Exception, message: str, plugin: Callable[..., None]) -> None:
     code = f"""
 from lightseq.data import SequenceData, TextDataset
-from lightseq.data.doctor import examine
+from lightseq.dataset_check.check import examine
 
 class Raises(TextDataset):
     def documents(self):

@@ -128,7 +128,7 @@ def test_an_answer_that_nobody_waited_for_is_not_given_to_the_next(monkeypatch: 
 def test_the_engraver_ends_with_whom_it_works_for() -> None:
     lines = [
         "import os, sys",
-        "from lightseq.datasets.abc import score",
+        "from lightseq.datasets.abc.rendering import score",
         f"score.engrave({TUNE!r})",
         "print(score._child(os.getpid()).pid, flush=True)",
         "sys.stdin.read()",
