@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 
+from ..backbones import detach
 from ..types import State
 
 
@@ -23,6 +24,10 @@ class RankState:
         """Nats, tokens and characters since the last log."""
         self.update_size = torch.zeros((), dtype=torch.float64, device=device)
         """What the update under way scores so far: tokens, or documents."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Detach the hidden states from their graph, which neither ``copy.deepcopy`` nor ``pickle`` can copy."""
+        return {**self.__dict__, "states": {part: detach(state) for part, state in self.states.items()}}
 
     def state_dict(self) -> dict[str, Any]:
         """Plain types and tensors on the CPU."""

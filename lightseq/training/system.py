@@ -1,15 +1,16 @@
 """Lightning's view of a model: the steps, the carried state, the optimiser, and what is logged."""
 
+import inspect
 import math
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
-from ..errors import UserError
+from ..errors import UserError, did_you_mean
 from ..loss import cross_entropy
 from ..metrics import count_characters
 from ..model import SequenceModel, build_model
@@ -30,6 +31,17 @@ from .fsdp import Sharding, shards
 from .gradients import NonFiniteUpdate, check_finite, clip, gradients_of, total_norm
 from .optim import OptimizerName, Schedule, build_optimizer, planned_updates, share_of_rate
 from .rank_state import RankState
+
+
+class LinkedData(Protocol):
+    """The attributes of a data module that a system is built from."""
+
+    @property
+    def vocabulary(self) -> list[str]: ...
+    @property
+    def labels(self) -> list[str] | None: ...
+    @property
+    def token_counts(self) -> list[int] | None: ...
 
 
 class SequenceSystem(pl.LightningModule):
@@ -115,6 +127,26 @@ class SequenceSystem(pl.LightningModule):
         """The last update that was not made."""
         self.sharding: Sharding | None = None
         self.register_buffer("_lengths", None if lengths is None else torch.tensor(lengths), persistent=False)
+
+    @classmethod
+    def from_data(cls, data: LinkedData, **settings: Any) -> "SequenceSystem":
+        """Build a system with the vocabulary, labels and token counts of a data module.
+
+        Args:
+            data: Usually ``SequenceData``, of which the corpus is encoded if it is not yet.
+            settings: The other arguments of the constructor.
+
+        Raises:
+            UserError: An unknown setting, or one that the data determines.
+        """
+        linked = ("vocabulary", "labels", "token_counts")
+        known = [name for name in inspect.signature(cls).parameters if name not in linked]
+        for name in settings:
+            if name in linked:
+                raise UserError(f"from_data takes {name} from the data: leave it out")
+            if name not in known:
+                raise UserError(f"SequenceSystem has no setting {name!r}{did_you_mean(name, known)}")
+        return cls(data.vocabulary, data.labels, data.token_counts, **settings)
 
     def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """tokens (B, T) -> logits (B, T, V or labels), and the state after the last time step."""

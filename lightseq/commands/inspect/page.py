@@ -30,10 +30,31 @@ def write_page(
     top: int,
     layers: Sequence[int],
 ) -> None:
-    """Write it whole or not at all.
+    """Write the page of ``render_page`` to a file, whole or not at all.
+
+    Raises:
+        UserError: More values than a page may hold, or a file that cannot be written.
+    """
+    page = render_page(title, inspection, backbone, temperatures, top, layers)
+    try:
+        write_whole(path, page)
+    except OSError as error:
+        if open_descriptor(path) == 1:  # of standard output the command line tells
+            raise
+        raise cannot_write(path, error) from error
+
+
+def render_page(
+    title: str,
+    inspection: Inspection,
+    backbone: Backbone,
+    temperatures: Sequence[float],
+    top: int,
+    layers: Sequence[int],
+) -> str:
+    """Return the page as HTML.
 
     Args:
-        path: Where to.
         title: What was looked at.
         inspection: The text and what the model made of it.
         backbone: Whose trace it is.
@@ -42,7 +63,7 @@ def write_page(
         layers: What the layers in the trace are called.
 
     Raises:
-        UserError: More values than a page may hold, or a file that cannot be written.
+        UserError: More values than a page may hold.
     """
     count = sum(values.numel() for values in [inspection.logits, *inspection.trace.values()])
     if count > MOST_VALUES:
@@ -50,13 +71,7 @@ def write_page(
             f"a page of {count:,} values is too large, {MOST_VALUES:,} at most: cut the text, or choose with --gates "
             "and --layer"
         )
-    page = _page(_content(title, inspection, backbone, temperatures, top, layers))
-    try:
-        write_whole(path, page)
-    except OSError as error:
-        if open_descriptor(path) == 1:  # of standard output the command line tells
-            raise
-        raise cannot_write(path, error) from error
+    return _page(_content(title, inspection, backbone, temperatures, top, layers))
 
 
 def _content(
