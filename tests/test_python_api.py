@@ -12,11 +12,13 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
 
 import lightseq
+from lightseq import callbacks
 from lightseq.analysis.inspection import Inspection
 from lightseq.vocabulary import Vocabulary
 
@@ -72,8 +74,6 @@ def test_importing_lightseq_takes_at_most_50_ms() -> None:
 
 
 def test_every_public_name_is_importable_and_listed() -> None:
-    from lightseq import callbacks
-
     for module in (lightseq, callbacks):
         assert set(module.__all__) <= set(dir(module))
         for name in module.__all__:
@@ -212,11 +212,31 @@ def test_mistakes_raise_one_clear_message(checkpoint: str) -> None:
         (lambda: build(data, hiden_size=3), "SequenceSystem has no setting 'hiden_size'; did you mean 'hidden_size'?"),
         (lambda: build(data, labels=["a"]), "from_data takes labels from the data"),
         (lambda: build(data, backbone="gruu"), "did you mean"),
+        (lambda: build(data, backbone_args={"x": 1}), "'lstm' has no argument 'x'"),
+        (lambda: build(data, hidden_size=-3), "hidden_size must be >0, not -3"),
+        (lambda: build(data, hidden_size="wide"), "hidden_size must be"),
+        (lambda: build(data, num_layers=0), "num_layers must be >0, not 0"),
+        (lambda: build(data, dropout=2), "dropout must be"),
+        (lambda: build(data, optimizer="adma"), "optimizer must be one of adamw"),
+        (lambda: build(data, learning_rate=-1), "learning_rate must be >0"),
+        (lambda: lightseq.SequenceData("dinos", batch_size=0), "data.batch_size must be a whole number above 0"),
+        (lambda: lightseq.SequenceData("dinos", window=1.5), "data.window must be a whole number above 0"),
+        (lambda: lightseq.SequenceData("dinos", val_fraction=-1), "data.val_fraction must be above 0"),
     ]
     for call, message in calls:
         with pytest.raises(lightseq.UserError, match=re.escape(message)) as caught:
             call()
         assert "\n" not in str(caught.value)
+
+
+def test_from_data_keeps_the_values_that_are_given() -> None:
+    data = lightseq.SequenceData("dinos")
+    settings = {"learning_rate": 0.1 + 0.2, "embedding_size": None, "backbone_args": {"layer_norm": True}, "dropout": 0}
+    stored = lightseq.SequenceSystem.from_data(data, **settings).hparams
+    assert {name: stored[name] for name in settings} == settings
+    assert stored["vocabulary"] == data.vocabulary
+    assert type(stored["learning_rate"]) is float
+    assert type(lightseq.SequenceSystem.from_data(data, hidden_size=np.int64(3)).hparams["hidden_size"]) is int
 
 
 def test_a_loaded_model_is_pickled_and_copied(checkpoint: str) -> None:
@@ -243,6 +263,17 @@ def test_a_system_is_copied_and_pickled_after_a_fit(dataset: str, alphabet: str)
         (after,) = trainer_of().validate(copied, lightseq.SequenceData(dataset), verbose=False)[:1]
         assert after == before
         trainer_of().fit(copied, lightseq.SequenceData(dataset))
+
+
+@pytest.mark.parametrize("evaluation", ["validate", "test"])
+def test_a_system_is_fitted_again_after_an_evaluation(evaluation: str) -> None:
+    _, system = fitted()
+    data = lightseq.SequenceData("dinos")
+    first = getattr(trainer_of(), evaluation)(system, data, verbose=False)
+    assert getattr(trainer_of(), evaluation)(system, data, verbose=False) == first
+    again = trainer_of(max_steps=-1, max_epochs=1, limit_train_batches=3)
+    again.fit(system, data)
+    assert float(again.callback_metrics["val/loss"]) > 0
 
 
 def test_lightning_tests_and_loads_a_checkpoint(checkpoint: str) -> None:

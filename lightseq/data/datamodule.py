@@ -76,7 +76,10 @@ class SequenceData(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters(ignore=["_instantiator"])  # a checkpoint names no code
-        if not val_fraction or val_fraction + test_fraction >= 1:
+        for name, number in (("batch_size", batch_size), ("window", window), ("val_lanes", val_lanes)):
+            if not isinstance(number, int) or number < 1:
+                raise UserError(f"data.{name} must be a whole number above 0, not {number!r}")
+        if val_fraction <= 0 or test_fraction < 0 or val_fraction + test_fraction >= 1:
             raise UserError("data.val_fraction must be above 0, and with data.test_fraction below 1")
         folds = int(1 / val_fraction + 1e-9)
         if fold >= folds:

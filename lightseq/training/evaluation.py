@@ -1,5 +1,6 @@
 """A network on a whole split: its own state, carried from window to window, and exact sums."""
 
+import torch
 from torch import Tensor, nn
 
 from ..loss import cross_entropy
@@ -64,5 +65,6 @@ class Evaluation(nn.Module):
                 found = metric.compute()
                 names = ("loss", "bpc") if suffix else found
                 values |= {f"{name}{suffix}": found[name] for name in names if name in found}
-            metric.reset()
+            with torch.inference_mode(False):  # a later fit cannot add to tensors that were made in inference mode
+                metric.reset()
         return values

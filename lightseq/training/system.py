@@ -10,6 +10,7 @@ import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
+from .. import plugin_arguments
 from ..errors import UserError, did_you_mean
 from ..loss import cross_entropy
 from ..metrics import count_characters
@@ -31,6 +32,16 @@ from .fsdp import Sharding, shards
 from .gradients import NonFiniteUpdate, check_finite, clip, gradients_of, total_norm
 from .optim import OptimizerName, Schedule, build_optimizer, planned_updates, share_of_rate
 from .rank_state import RankState
+
+LINKED = frozenset({"vocabulary", "labels", "token_counts"})
+"""Arguments of ``SequenceSystem`` that come from the data."""
+
+
+def _plain_number(value: Any) -> Any:
+    """Return a number of a restricted type as an int or float, which a checkpoint may hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    return int(value) if isinstance(value, int) else float(value)
 
 
 class LinkedData(Protocol):
@@ -137,15 +148,19 @@ class SequenceSystem(pl.LightningModule):
             settings: The other arguments of the constructor.
 
         Raises:
-            UserError: An unknown setting, or one that the data determines.
+            UserError: An unknown setting, one that the data determines, or a value that a recipe may not have either.
         """
-        linked = ("vocabulary", "labels", "token_counts")
-        known = [name for name in inspect.signature(cls).parameters if name not in linked]
+        known = [name for name in inspect.signature(cls).parameters if name not in LINKED]
         for name in settings:
-            if name in linked:
+            if name in LINKED:
                 raise UserError(f"from_data takes {name} from the data: leave it out")
             if name not in known:
-                raise UserError(f"SequenceSystem has no setting {name!r}{did_you_mean(name, known)}")
+                raise UserError(f"{cls.__name__} has no setting {name!r}{did_you_mean(name, known)}")
+        # backbone_args are checked by the backbone, and the settings that a subclass adds by itself
+        checked = plugin_arguments.parameters(SequenceSystem, cls.__name__, LINKED | {"backbone_args"})
+        plain = {name: value for name, value in settings.items() if name in checked}
+        converted = plugin_arguments.convert(checked, plain, cls.__name__)
+        settings |= {name: _plain_number(value) for name, value in converted.items()}
         return cls(data.vocabulary, data.labels, data.token_counts, **settings)
 
     def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
