@@ -80,7 +80,7 @@ def measured(name: str, vocabulary: Sequence[str]) -> dict[str, Any]:
 def line_of(name: str, entry: Mapping[str, Any]) -> str:
     """A line of the table."""
     rate = 32 * 64 / entry["pace"] / 1000
-    losses = " | ".join(f"{entry[f'val/loss{suffix}']:.3f}" for suffix in ("", "_reset64", "_reset256"))
+    losses = " | ".join(f"{entry[f'val/loss{suffix}']:.3f}" for suffix in ("", "_cold64", "_cold256"))
     size = f"{entry['hidden']} x {BACKBONES[name][0]}"
     return f"| `{name}` | {size} | {entry['parameters']:,} | {rate:.0f} | {entry['precision']} | {losses} |"
 
@@ -115,7 +115,7 @@ def main() -> None:
         if name not in done:
             keep(arguments.file, done, name, measured(name, vocabulary))
     print(f"\n{' / '.join(sorted({entry['machine'] for entry in done.values()}))}\n")
-    print("| backbone | size | parameters | thousand tokens/s | precision | val/loss | reset64 | reset256 |")
+    print("| backbone | size | parameters | thousand tokens/s | precision | val/loss | cold64 | cold256 |")
     print("|---|---|---|---|---|---|---|---|")
     print("\n".join(line_of(name, done[name]) for name in arguments.backbones))
     if arguments.plot:

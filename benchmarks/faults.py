@@ -21,12 +21,7 @@ from signal import SIGINT, SIGTERM
 from statistics import median
 from typing import NamedTuple
 
-from runs import machine
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-
-from fault_injection.attempt import BrokenError
-from fault_injection.files import (
+from injection.files import (
     DAMAGES,
     damaged,
     flips,
@@ -37,9 +32,11 @@ from fault_injection.files import (
     small_disk,
     unwritable,
 )
-from fault_injection.processes import broken, kills, signalled
-from fault_injection.runs import DOCUMENTS, ELSEWHERE, LONG, SAVED_EVERY, STREAM, UPDATES, Run, RunFactory
-from fault_injection.training import diverged, unseen
+from injection.life import BrokenError
+from injection.processes import broken, kills, signalled
+from injection.shop import DOCUMENTS, ELSEWHERE, LONG, SAVED_EVERY, STREAM, UPDATES, Run, Shop
+from injection.training import diverged, unseen
+from runs import machine
 
 MOMENTS = ("saving", "training", "saving", "starting", "training")
 """Of kills, in turn; as many as come to one run."""
@@ -71,12 +68,12 @@ class Row(NamedTuple):
 
     fault: str
     trials: int
-    plan: Callable[[RunFactory, int, Random], Plan]
+    plan: Callable[[Shop, int, Random], Plan]
     within: float = float("inf")
     """Seconds until all ranks must be gone."""
 
 
-def plan_kills(shop: RunFactory, trials: int, dice: Random) -> Plan:
+def plan_kills(shop: Shop, trials: int, dice: Random) -> Plan:
     def kill(first: int, moments: Sequence[str]) -> Trial:
         run = shop.run(data=DOCUMENTS if first // len(MOMENTS) % 2 else STREAM, updates=LONG)
         inside = kills(run, moments, dice)
@@ -88,7 +85,7 @@ def plan_kills(shop: RunFactory, trials: int, dice: Random) -> Plan:
         yield len(moments), partial(kill, first, moments)
 
 
-def plan_signals(shop: RunFactory, trials: int, dice: Random) -> Plan:
+def plan_signals(shop: Shop, trials: int, dice: Random) -> Plan:
     """Of 24 no two are alike, and any few of them differ in everything."""
 
     def stop(n: int) -> Trial:
@@ -101,7 +98,7 @@ def plan_signals(shop: RunFactory, trials: int, dice: Random) -> Plan:
     return ((1, partial(stop, n)) for n in range(trials))
 
 
-def plan_broken(shop: RunFactory, trials: int, dice: Random) -> Plan:
+def plan_broken(shop: Shop, trials: int, dice: Random) -> Plan:
     def end(n: int) -> Trial:
         run = shop.run(devices=2)
         seconds = broken(run, ("raise", "die")[n // 2 % 2], (n + 1) % 2, dice.randrange(1, UPDATES))
@@ -111,7 +108,7 @@ def plan_broken(shop: RunFactory, trials: int, dice: Random) -> Plan:
     return ((1, partial(end, n)) for n in range(trials))
 
 
-def plan_damaged(shop: RunFactory, trials: int, dice: Random) -> Plan:
+def plan_damaged(shop: Shop, trials: int, dice: Random) -> Plan:
     def damage(kind: str) -> Trial:
         damaged(shop.run(), kind)
         return Trial(equal=1)
@@ -119,7 +116,7 @@ def plan_damaged(shop: RunFactory, trials: int, dice: Random) -> Plan:
     return ((1, partial(damage, kind)) for kind in islice(cycle(DAMAGES), trials))
 
 
-def plan_flips(shop: RunFactory, trials: int, dice: Random) -> Plan:
+def plan_flips(shop: Shop, trials: int, dice: Random) -> Plan:
     def flip() -> Trial:
         flips(shop.run(), trials, dice)
         return Trial(trials)
@@ -127,7 +124,7 @@ def plan_flips(shop: RunFactory, trials: int, dice: Random) -> Plan:
     yield trials, flip
 
 
-def plan_unwritable(shop: RunFactory, trials: int, dice: Random) -> Plan:
+def plan_unwritable(shop: Shop, trials: int, dice: Random) -> Plan:
     with small_disk(shop.folder / "probe") as disk:
         read_only = ["read_only"] * bool(disk or os.geteuid())  # permissions do not bind root
 
@@ -140,7 +137,7 @@ def plan_unwritable(shop: RunFactory, trials: int, dice: Random) -> Plan:
     return ((1, partial(close, harm)) for harm in islice(cycle(["disk_full", "no_checkpoints", *read_only]), trials))
 
 
-def plan_full(harm: Callable[[Run, Mapping[str, str]], None], shop: RunFactory, trials: int, dice: Random) -> Plan:
+def plan_full(harm: Callable[[Run, Mapping[str, str]], None], shop: Shop, trials: int, dice: Random) -> Plan:
     """
     Args:
         harm: ``full_at_the_beginning`` or ``full_to_the_end``.
@@ -158,7 +155,7 @@ def plan_full(harm: Callable[[Run, Mapping[str, str]], None], shop: RunFactory, 
     return ((1, fill_up) for _ in range(trials))
 
 
-def plan_unheard(shop: RunFactory, trials: int, dice: Random) -> Plan:
+def plan_unheard(shop: Shop, trials: int, dice: Random) -> Plan:
     def silence(full: bool) -> Trial:
         run = shop.run()
         if full:
@@ -171,7 +168,7 @@ def plan_unheard(shop: RunFactory, trials: int, dice: Random) -> Plan:
     return ((1, partial(silence, full)) for full in islice(cycle((True, False)), trials))
 
 
-def plan_diverged(shop: RunFactory, trials: int, dice: Random) -> Plan:
+def plan_diverged(shop: Shop, trials: int, dice: Random) -> Plan:
     def diverge(harm: str) -> Trial:
         diverged(shop.run(), harm, dice.randrange(SAVED_EVERY + 1, UPDATES))
         return Trial()
@@ -179,7 +176,7 @@ def plan_diverged(shop: RunFactory, trials: int, dice: Random) -> Plan:
     return ((1, partial(diverge, harm)) for harm in islice(cycle(("nan_weights", "infinite_gradient")), trials))
 
 
-def plan_unseen(shop: RunFactory, trials: int, dice: Random) -> Plan:
+def plan_unseen(shop: Shop, trials: int, dice: Random) -> Plan:
     def look(what: str) -> Trial:
         if what == "no_run_folder":
             unwritable(shop.run(), what)
@@ -187,7 +184,7 @@ def plan_unseen(shop: RunFactory, trials: int, dice: Random) -> Plan:
             unseen(shop, what)
         return Trial(equal=1)
 
-    return ((1, partial(look, what)) for what in islice(cycle(("no_run_folder", "metrics", "render")), trials))
+    return ((1, partial(look, what)) for what in islice(cycle(("no_run_folder", "judge", "render")), trials))
 
 
 ROWS = {
@@ -201,7 +198,7 @@ ROWS = {
     "full_to_the_end": Row("disk full to the end", 2, partial(plan_full, full_to_the_end)),
     "unheard": Row("disk of the terminal's log full, its reader gone", 4, plan_unheard),
     "diverged": Row("loss NaN or gradient infinite", 4, plan_diverged),
-    "unseen": Row("run folder removed, metrics or renderer raises", 3, plan_unseen),
+    "unseen": Row("run folder removed, judge or renderer raises", 3, plan_unseen),
 }
 
 
@@ -213,7 +210,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="faults-"))
-    shop, began, table, failed = RunFactory(folder), time.monotonic(), list[str](), 0
+    shop, began, table, failed = Shop(folder), time.monotonic(), list[str](), 0
     for name in arguments.rows:
         trials = arguments.trials or (2 if arguments.quick else ROWS[name].trials)
         held, more = tried(ROWS[name], shop, trials, Random(arguments.seed))
@@ -230,7 +227,7 @@ def main() -> None:
     shutil.rmtree(folder)
 
 
-def tried(row: Row, shop: RunFactory, trials: int, dice: Random) -> tuple[list[Trial], int]:
+def tried(row: Row, shop: Shop, trials: int, dice: Random) -> tuple[list[Trial], int]:
     """What held, and how many trials did not; progress and complaints go to standard error."""
     held, failed = list[Trial](), 0
     for count, inject in row.plan(shop, trials, dice):

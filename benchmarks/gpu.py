@@ -22,7 +22,7 @@ from torch.nn import functional
 from torch.profiler import ProfilerActivity, profile
 
 from lightseq import cli
-from lightseq.backbones.scan import Kernel, scan_hillis_steele, scan_with, sequential
+from lightseq.backbones.scan import Kernel, doubling, scan_with, sequential
 from lightseq.model import SequenceModel
 
 ROWS, WINDOW, REPEATS = 64, 64, 20
@@ -137,14 +137,7 @@ def waits() -> None:
     with tempfile.TemporaryDirectory() as folder:
         words = ["fit", "--config", "dinos", "--config", "trainer/gpu", "--trainer.callbacks+=gpu.Waits"]
         words += ["--trainer.log_every_n_steps", str(LOG_EVERY), "--trainer.max_steps", str(4 * LOG_EVERY)]
-        words += [
-            "--trainer.limit_val_batches",
-            "0",
-            "--sampling.every_n_steps",
-            "0",
-            "--last_checkpoint.every_n_steps",
-            "0",
-        ]
+        words += ["--trainer.limit_val_batches", "0", "--sampling.every_n_steps", "0", "--last.every_n_steps", "0"]
         if status := cli.main([*words, "--trainer.default_root_dir", folder]):
             sys.exit(status)
 
@@ -156,9 +149,7 @@ def scans() -> None:
     for window in WINDOWS:
         shape, on = (8, window, 256), {"device": "cuda", "requires_grad": True}
         values = torch.rand(shape, **on), torch.randn(shape, **on), torch.zeros(8, 256, **on)
-        took = [
-            1e3 * seconds(partial(both_passes, kernel, *values), times=1) for kernel in (sequential, scan_hillis_steele)
-        ]
+        took = [1e3 * seconds(partial(both_passes, kernel, *values), times=1) for kernel in (sequential, doubling)]
         print(f"| {window:,} | {took[0]:.2f} | {took[1]:.2f} | {took[0] / took[1]:.1f} |", flush=True)
 
 

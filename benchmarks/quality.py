@@ -5,7 +5,7 @@
     python benchmarks/quality.py --table               # what has been measured already
 
 Every run is a process of its own in an empty folder, timed from its start to its end, its import, validations, samples
-and baselines included. What is measured is kept in a file, so that rows can be run one by one and an interrupted one
+and yardsticks included. What is measured is kept in a file, so that rows can be run one by one and an interrupted one
 goes on; a changed recipe is measured again, changed code is not: remove the file then. Losses are nats a character on
 the validation part, which hyper-parameters were chosen by; `test` is a part that nothing was chosen by, `simple` the
 best n-gram on the validation part. The corpora are those of ``LIGHTSEQ_DATA``, or downloaded.
@@ -24,13 +24,13 @@ from typing import Any, NamedTuple
 import yaml
 from runs import done_before, fit, keep, machine
 
-from lightseq.settings.yaml_settings import recipes
+from lightseq.config import recipes
 
 SEEDS = [["--seed_everything", str(seed)] for seed in range(3)]
 FOLDS = [["--data.fold", str(fold)] for fold in range(10)]
 WHOLE_TUNES = ["--config", "abc", "--data.dataset_args.drop_headers", "null"]  # as the peers have them
 COURSE = ["--data.dataset_args.source", "course", "--data.dataset_args.distinct", "true"]
-METRICS = ("val/loss", "val/loss_reset64", "val/loss_reset256", "test/loss", "simple")
+METRICS = ("val/loss", "val/loss_cold64", "val/loss_cold256", "test/loss", "simple")
 NANOGPT = "[nanoGPT](https://github.com/karpathy/nanoGPT)"
 LAB = "the recipe of [MIT's lab](https://github.com/MITDeepLearning/introtodeeplearning), below"
 
@@ -123,9 +123,7 @@ def line_of(name: str, row: Row, done: Mapping[str, Mapping[str, Any]]) -> str:
         cells[metric] = f"{statistics.median(values):.3f}" if values else ""
         if len(values) > 1 and metric == "val/loss":
             cells[metric] += f" ({min(values):.3f} to {max(values):.3f})"
-    cold = [
-        f", {cells[f'val/loss_reset{width}']} cold {width}" for width in (64, 256) if cells[f"val/loss_reset{width}"]
-    ]
+    cold = [f", {cells[f'val/loss_cold{width}']} cold {width}" for width in (64, 256) if cells[f"val/loss_cold{width}"]]
     wall = f"{statistics.median(entry['wall'] for entry in entries):.0f}" if entries else "not measured"
     losses = f"{cells['val/loss']}{''.join(cold)} | {cells['simple']} | {cells['test/loss']}"
     runs = f"{len(entries)} run{'s' * (len(entries) != 1)}"

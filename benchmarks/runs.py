@@ -51,7 +51,7 @@ def fit(words: Sequence[str], tested: bool = False) -> dict[str, Any]:
         board = EventAccumulator(str(record.parent)).Reload()
         curve = [(point.step, point.value) for point in board.Scalars("val/loss")] if board.Tags()["scalars"] else []
         values: dict[str, Any] = json.loads(record.read_text()) | {"wall": wall, "curve": curve}
-        if simple := re.search(r"^baselines .* ([\d.]+) nats", out, re.MULTILINE):
+        if simple := re.search(r"^beat .* ([\d.]+) nats", out, re.MULTILINE):
             values["simple"] = float(simple[1])
         if tested:
             _, out = timed("test", "--ckpt_path", str(record.parent), folder=folder)

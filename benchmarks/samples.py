@@ -9,11 +9,11 @@ With the dataset's grammar too, where it has one, and what that costs in likelih
 import argparse
 
 import torch
+from lightseq.callbacks.text_quality import Corpus, quality
 
-from lightseq.analysis.sample_metrics import Corpus, quality
-from lightseq.checkpoint.load import load_trained
+from lightseq.checkpoint import load_trained
 from lightseq.commands.run_data import data_of
-from lightseq.sampling.generate import Sample, generate
+from lightseq.sampling import Sample, generate
 
 ROWS = 125
 """Samples drawn at once."""
@@ -61,7 +61,7 @@ def main() -> None:
 def row(data, corpus, texts, ended) -> dict[str, float]:
     """What the dataset says of texts, and what is counted of any."""
     counted = quality(texts, ended, corpus)
-    return {**data.dataset.metrics(texts), **{name: counted[name] for name in SHOWN if name in counted}}
+    return {**data.dataset.judge(texts), **{name: counted[name] for name in SHOWN if name in counted}}
 
 
 if __name__ == "__main__":

@@ -25,9 +25,9 @@ import torch
 from runs import TOKENS, machine, network, timed
 from torch import Tensor, nn
 
-from lightseq.backbones.classic import GRU, LSTM
+from lightseq.backbones.recurrent import GRU, LSTM
 from lightseq.model import SequenceModel
-from lightseq.sampling.generate import generate
+from lightseq.sampling import generate
 from lightseq.types import State
 from lightseq.vocabulary import Vocabulary
 

@@ -22,8 +22,8 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from measure_costs import IMPORTS, encoded, run, trained, write_text
-from process_memory import Watched
+from costs import IMPORTS, encoded, run, trained, write_text
+from resident import Watched
 from runs import machine
 
 MB = 1_000_000
@@ -38,7 +38,7 @@ SWEEPS = {
     "processes": (1, 2),
 }
 """Settings that are changed one by one."""
-LESS = ["--sampling.every_n_steps", "0", "--diagnostics.enabled", "false", "--trainer.limit_val_batches", "1"]
+LESS = ["--sampling.every_n_steps", "0", "--inside.enabled", "false", "--trainer.limit_val_batches", "1"]
 LESS += ["--trainer.precision", "32-true", "--trainer.max_steps", "120", "--trainer.val_check_interval", "120"]
 """Where settings are compared, what is not trained is left out, the precision is the same for all, and there are more
 updates, for the machine is not the same from one to the next."""

@@ -29,7 +29,7 @@ SEEN = {
     "text": ("text", "tf-text-loader"),
     "sound": ("audio", "audio"),
     "pictures": ("images&tagFilter=^samples/", "img"),
-    "inside": ("images&tagFilter=^diagnostics/", "img"),
+    "inside": ("images&tagFilter=^inside/", "img"),
 }
 """By the name of the picture, the part of the board and what is in it once it has loaded."""
 

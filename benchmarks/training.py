@@ -30,8 +30,8 @@ from time import perf_counter
 from typing import Any
 
 import torch
+from by_hand import Loops
 from pytorch_lightning import Callback
-from reference_loops import Loops
 from runs import done_before, machine
 
 from lightseq.data import SequenceData
@@ -136,7 +136,7 @@ def looks(updates: int, every: int) -> list[str]:
     """A run cut short, with samples, a validation on few batches and a checkpoint every so many updates."""
     words = ["--trainer.max_steps", str(updates), "--trainer.val_check_interval", str(every)]
     words += ["--trainer.limit_val_batches", "2", "--sampling.every_n_steps", str(every)]
-    return [*words, "--last_checkpoint.every_n_steps", str(every)]
+    return [*words, "--last.every_n_steps", str(every)]
 
 
 def measured(words: list[str]) -> dict[str, Any]:
@@ -215,7 +215,7 @@ def main() -> None:
                 with chosen.kept.open("a") as out:
                     out.write(json.dumps({"key": name, **done[name]}) + "\n")
         print(line_of(name, done[name]), flush=True)
-    made = making("dinos"), making("shakespeare", window=64), making("shakespeare", window=64, reset_probability=0.06)
+    made = making("dinos"), making("shakespeare", window=64), making("shakespeare", window=64, cold_starts=0.06)
     print(f"\na batch made: {made[0]}, {made[1]}, with cold starts {made[2]}")
 
 

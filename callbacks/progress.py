@@ -9,7 +9,7 @@ import rich
 from pytorch_lightning.callbacks import ProgressBar
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from ..training.system import SequenceSystem
+from ..system import SequenceSystem
 
 REFRESH_SECONDS = 0.2
 LINE_SECONDS = 5.0

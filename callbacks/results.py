@@ -10,8 +10,11 @@ import pytorch_lightning as pl
 from pytorch_lightning import Callback
 
 from ..atomic import cannot_write, check_writable, write_whole
-from ..run_dir import ENDED, folder_of
-from .error_guard import warn_on_error
+from .places import folder_of
+from .safety import safely
+
+ENDED = "results.json"
+"""Lies in the folder of a run that has come to its end."""
 
 VARIABLE = "LIGHTSEQ_RESULTS"
 """Names a file that gets the numbers too."""
@@ -87,8 +90,8 @@ class Results(Callback):
         seconds = self._before + perf_counter() - self._began
         record = {**self.best, "seconds": seconds, "precision": str(trainer.precision)}
         if folder is not None:
-            with warn_on_error("results.json"):
+            with safely("results.json"):
                 write_whole(folder / ENDED, json.dumps(record, indent=2) + "\n")
         if place := os.environ.get(VARIABLE):
-            with warn_on_error(VARIABLE):
+            with safely(VARIABLE):
                 write_whole(Path(place), json.dumps({**record, "folder": folder and str(folder)}))

@@ -10,17 +10,17 @@ from . import streams
 from .errors import Stopped, UserError, did_you_mean, escaped, printable
 
 VERBS = {
-    "fit": ("fit.fit", "train a model: lightseq fit --config dinos"),
-    "validate": ("fit.fit", "score a checkpoint on the validation split"),
-    "test": ("fit.fit", "score a checkpoint on the test split"),
-    "predict": ("fit.fit", "print what a checkpoint makes of each test document, tab-separated"),
+    "fit": ("train", "train a model: lightseq fit --config dinos"),
+    "validate": ("train", "score a checkpoint on the validation split"),
+    "test": ("train", "score a checkpoint on the test split"),
+    "predict": ("train", "print what a checkpoint makes of each test document, tab-separated"),
     "sweep": ("sweep", "train once a seed and compare: lightseq sweep --seeds 5 --config dinos"),
-    "sample": ("sample.sample", "generate text from a run or a checkpoint"),
-    "inspect": ("inspect.inspect", "open a model on one text: what it expects, what that costs, what its gates do"),
+    "sample": ("sample", "generate text from a run or a checkpoint"),
+    "inspect": ("inspect", "open a model on one text: what it expects, what that costs, what its gates do"),
     "board": ("board", "see and hear runs in TensorBoard: lightseq board runs/dinos/version_0"),
-    "compare": ("compare.compare", "runs side by side: numbers, settings that differ, samples"),
+    "compare": ("compare", "runs side by side: numbers, settings that differ, samples"),
     "verify-resume": ("verify_resume", "whether a run that is stopped goes on to the last bit: takes what fit takes"),
-    "datasets": ("datasets.datasets", "list the installed datasets; also datasets new NAME, datasets check NAME"),
+    "datasets": ("datasets", "list the installed datasets; also datasets new NAME, datasets check NAME"),
     "configs": ("configs", "list the shipped recipes, or print one"),
 }
 

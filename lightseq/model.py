@@ -11,7 +11,7 @@ from . import registry
 from .backbones import Backbone, detach, reset_rows
 from .backbones.base import Run, Stepper
 from .errors import UserError
-from .memory_limits import check_network, within_memory
+from .footprint import check_network, within_memory
 from .types import Batch, State
 
 
@@ -72,7 +72,7 @@ class SequenceModel(nn.Module):
         """The state that a document starts from."""
         return self.backbone.initial_state(batch_size)
 
-    def window_state(self, state: State | None, batch: Batch) -> State:
+    def begin(self, state: State | None, batch: Batch) -> State:
         """The state that a window begins with: the carried one, cut off from its gradients, and the initial one in the
         rows that the batch says; another number of rows starts afresh, all of them."""
         initial = self.initial_state(len(batch.tokens))

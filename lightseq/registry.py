@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from . import plugin_arguments
+from . import signatures
 from .errors import UserError, did_you_mean, quote
 
 DATASETS = "lightseq.datasets"
@@ -188,15 +188,15 @@ def convert(
         UserError: An unknown argument (with the nearest one and the list), a missing one, one of a wrong type, or a
             constructor that is not annotated with plain types.
     """
-    known = plugin_arguments.parameters(load(group, name), name, HOUSE_ARGUMENTS[group])
+    known = signatures.parameters(load(group, name), name, HOUSE_ARGUMENTS[group])
     for key in map(str, arguments):
         if key not in known:
             place = f"{places[key]}: " if places and key in places else ""
-            as_list = ", ".join(known) or "none"
+            listed = ", ".join(known) or "none"
             raise UserError(
-                f"{place}{name!r} has no argument {key!r}{did_you_mean(key, known) or '.'} It takes: {as_list}"
+                f"{place}{name!r} has no argument {key!r}{did_you_mean(key, known) or '.'} It takes: {listed}"
             )
     missing = [key for key, own in known.items() if own.default is own.empty and key not in arguments]
     if missing:
         raise UserError(f"argument of {name!r}: {missing[0]} is needed")
-    return plugin_arguments.convert(known, arguments, name)
+    return signatures.convert(known, arguments, name)

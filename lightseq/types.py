@@ -29,8 +29,6 @@ else:  # to the command line these are types that check the range too, so the an
     PluginArguments = dict[str, str | int | float | bool | list | dict | None]
     Probability = ranges.restricted_number_type("Probability", float, [(">=", 0), ("<", 1)])
 
-Array: TypeAlias = npt.NDArray[Any]
-
 IGNORE_INDEX = -100
 """The target of a time step at which nothing is scored."""
 

@@ -26,12 +26,12 @@ from torch.distributed.fsdp import FSDPModule
 from torch.testing import assert_close
 
 from lightseq import cli
-from lightseq.checkpoint.load import load_trained
+from lightseq.checkpoint import load_trained
+from lightseq.config import recipes
 from lightseq.data import SequenceData
 from lightseq.errors import UserError
-from lightseq.sampling.generate import generate
-from lightseq.settings.yaml_settings import recipes
-from lightseq.training.system import SequenceSystem
+from lightseq.sampling import generate
+from lightseq.system import SequenceSystem
 
 Run = Callable[..., tuple[int, str, str]]
 Runs = dict[tuple[str, int], dict[str, Any]]
@@ -44,8 +44,8 @@ WATCHED = {
     "--trainer.val_check_interval": "2",
     "--trainer.devices": "2",
     "--sampling.every_n_steps": "1",
-    "--sampling.quality_samples": "2",
-    "--diagnostics.every_n_steps": "0",
+    "--sampling.judged": "2",
+    "--inside.every_n_steps": "0",
 }
 """A run that is looked at wherever that is possible."""
 
@@ -154,10 +154,10 @@ def check_watched(folder: Path) -> None:
     assert len({line["text"] for line in lines}) > 4
     board = EventAccumulator(str(folder), {"scalars": 0, "images": 0}).Reload()
     assert len(board.Scalars("samples/ended/T=1.00")) == 2
-    assert [event.step for event in board.Images("diagnostics/gates")] == [2, 4]
+    assert [event.step for event in board.Images("inside/gates")] == [2, 4]
     norm = torch.nn.utils.get_total_norm(list(model.model.head.parameters()))
-    assert board.Scalars("diagnostics/weight_norm/head")[-1].value == pytest.approx(float(norm))
-    assert (folder / "context.json").is_file()
+    assert board.Scalars("inside/weight_norm/head")[-1].value == pytest.approx(float(norm))
+    assert (folder / "memory.json").is_file()
 
 
 def test_replicated_processes_that_sample_at_every_update(tiny: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lightseq.commands.datasets import new
+from lightseq.commands import new_dataset
 
 RAINBOW = Path(__file__).parent.parent / "examples" / "rainbow"
 SHARED = ("pyproject.toml", "rainbow.yaml", "test_rainbow.py")
@@ -16,7 +16,7 @@ SHARED = ("pyproject.toml", "rainbow.yaml", "test_rainbow.py")
 
 @pytest.mark.parametrize("name", SHARED)
 def test_it_is_what_lightseq_datasets_new_writes(name: str) -> None:
-    assert (RAINBOW / name).read_text(encoding="utf-8") == new.files("rainbow")[name]
+    assert (RAINBOW / name).read_text(encoding="utf-8") == new_dataset.files("rainbow")[name]
 
 
 def test_it_installs_passes_its_tests_trains_and_samples(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from random import Random
 
 import pytest
-from fault_injection.files import (
+from injection.files import (
     damaged,
     flips,
     full_at_the_beginning,
@@ -16,20 +16,20 @@ from fault_injection.files import (
     small_disk,
     unwritable,
 )
-from fault_injection.processes import broken, kills, signalled
-from fault_injection.runs import Run, RunFactory
-from fault_injection.training import diverged, unseen
+from injection.processes import broken, kills, signalled
+from injection.shop import Run, Shop
+from injection.training import diverged, unseen
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunFactory]:
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """Where commands of one process start in a fraction of a second."""
-    shop = RunFactory(tmp_path_factory.mktemp("faults"), forked=True)
+    shop = Shop(tmp_path_factory.mktemp("faults"), forked=True)
     yield shop
     shop.close()
 
 
-def test_a_run_is_killed_again_and_again(shop: RunFactory) -> None:
+def test_a_run_is_killed_again_and_again(shop: Shop) -> None:
     """At random moments, and at each of what a save asks of the system."""
     run = shop.run(updates=160)
     calls = ["die_in os.fsync 4", "die_in os.link 0", "die_in os.replace 2", "die_in os.replace 3", "die_in os.fsync 5"]
@@ -47,13 +47,13 @@ def test_a_run_is_killed_again_and_again(shop: RunFactory) -> None:
         (signal.SIGINT, "saving"),
     ],
 )
-def test_a_signal_stops_a_run(shop: RunFactory, number: signal.Signals, phase: str) -> None:
+def test_a_signal_stops_a_run(shop: Shop, number: signal.Signals, phase: str) -> None:
     run = shop.run()
     signalled(run, number, phase, Random(0))
     run.finish()
 
 
-def test_two_ranks_end_together(shop: RunFactory) -> None:
+def test_two_ranks_end_together(shop: Shop) -> None:
     """One of them gets a signal while they validate, then one raises, then the first one is killed."""
     run = shop.run(devices=2)
     signalled(run, signal.SIGTERM, "validation", Random(0), rank=1)
@@ -63,22 +63,22 @@ def test_two_ranks_end_together(shop: RunFactory) -> None:
 
 
 @pytest.mark.parametrize("damage", ["cut short", "of another program"])
-def test_a_damaged_checkpoint_is_not_gone_on_from(shop: RunFactory, damage: str) -> None:
+def test_a_damaged_checkpoint_is_not_gone_on_from(shop: Shop, damage: str) -> None:
     damaged(shop.run(), damage)
 
 
-def test_any_bit_that_is_flipped_is_found(shop: RunFactory) -> None:
+def test_any_bit_that_is_flipped_is_found(shop: Shop) -> None:
     flips(shop.run(), 50, Random(0))
 
 
 @pytest.mark.parametrize("harm", ["disk_full", "no_checkpoints", "no_run_folder"])
-def test_a_run_that_cannot_save_goes_on(shop: RunFactory, harm: str) -> None:
+def test_a_run_that_cannot_save_goes_on(shop: Shop, harm: str) -> None:
     unwritable(shop.run(), harm)
 
 
 @pytest.mark.parametrize("harm", [full_at_the_beginning, full_to_the_end])
 def test_a_disk_that_is_full_is_told_and_leaves_nothing_half_written(
-    shop: RunFactory, harm: Callable[[Run, Mapping[str, str]], None]
+    shop: Shop, harm: Callable[[Run, Mapping[str, str]], None]
 ) -> None:
     run = shop.run()
     with small_disk(run.folder / "runs") as disk:
@@ -87,7 +87,7 @@ def test_a_disk_that_is_full_is_told_and_leaves_nothing_half_written(
         harm(run, disk)
 
 
-def test_a_terminal_that_nobody_reads_does_not_end_a_run(shop: RunFactory) -> None:
+def test_a_terminal_that_nobody_reads_does_not_end_a_run(shop: Shop) -> None:
     run = shop.run()
     with small_disk(run.folder / "log") as disk:
         if not disk:
@@ -97,15 +97,15 @@ def test_a_terminal_that_nobody_reads_does_not_end_a_run(shop: RunFactory) -> No
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not bind root")
-def test_a_run_that_may_not_save_goes_on(shop: RunFactory) -> None:
+def test_a_run_that_may_not_save_goes_on(shop: Shop) -> None:
     unwritable(shop.run(), "read_only")
 
 
 @pytest.mark.parametrize("harm", ["nan_weights", "infinite_gradient"])
-def test_a_run_that_diverges_ends(shop: RunFactory, harm: str) -> None:
+def test_a_run_that_diverges_ends(shop: Shop, harm: str) -> None:
     diverged(shop.run(), harm, update=20)
 
 
-@pytest.mark.parametrize("fails", ["metrics", "render"])
-def test_a_dataset_that_fails_does_not_end_a_run(shop: RunFactory, fails: str) -> None:
+@pytest.mark.parametrize("fails", ["judge", "render"])
+def test_a_dataset_that_fails_does_not_end_a_run(shop: Shop, fails: str) -> None:
     unseen(shop, fails)

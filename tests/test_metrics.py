@@ -12,7 +12,7 @@ from torchmetrics.classification import MulticlassConfusionMatrix, MulticlassF1S
 from lightseq.data import SequenceData
 from lightseq.loss import cross_entropy
 from lightseq.metrics import MOST_LABELS, TokenMetrics, macro_f1
-from lightseq.training.system import SequenceSystem
+from lightseq.system import SequenceSystem
 from lightseq.types import IGNORE_INDEX, Batch
 
 ROWS, STEPS, LABELS = 12, 5, 7

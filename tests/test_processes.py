@@ -22,7 +22,7 @@ from torch import multiprocessing
 from torch.testing import assert_close
 
 from lightseq.data import SequenceData
-from lightseq.training.system import SequenceSystem
+from lightseq.system import SequenceSystem
 
 UPDATES, VALIDATIONS, ROWS = 50, 2, 12
 """Of every run; the rows are those of an update, over all processes and accumulated batches."""
@@ -65,7 +65,7 @@ CASES = {
     "documents, mingru, adamw": Case("dinos", ADAMW | MINGRU),
     "documents of several windows, lstm, adamw": lines(ADAMW),
     "documents of several windows, mingru, sgd": lines(SGD | MINGRU, divisions=DIVISIONS),
-    "stream, lstm, sgd": Case("text", SGD, LICENSE[:9000], data={"reset_probability": 0.2}),
+    "stream, lstm, sgd": Case("text", SGD, LICENSE[:9000], data={"cold_starts": 0.2}),
     "stream, lstm, adamw": Case("text", {**ADAMW, "schedule": "cosine"}, LICENSE[:9000], divisions=DIVISIONS),
     "stream, mingru, sgd": Case("text", SGD | MINGRU, LICENSE[:9000]),
     "stream, mingru, adamw": Case("text", ADAMW | MINGRU, LICENSE[:9000], divisions=DIVISIONS),
@@ -181,7 +181,7 @@ def test_equal_updates_give_equal_results(
     assert len(losses) == UPDATES
     assert not torch.equal(losses, losses.float().double())
     assert sum("val/loss" in values for values in alone["logged"].values()) == VALIDATIONS
-    assert ("val/loss_reset64" in alone["logged"][UPDATES - 1]) == case.startswith("stream")
+    assert ("val/loss_cold64" in alone["logged"][UPDATES - 1]) == case.startswith("stream")
     assert_close(together["logged"], alone["logged"], rtol=1e-9, atol=1e-12)
     assert_close(together["weights"], alone["weights"], rtol=1e-9, atol=1e-12)
 
@@ -191,7 +191,7 @@ import atexit, math, os
 from pathlib import Path
 import pytorch_lightning as pl
 import torch
-from lightseq.training import precision
+from lightseq.commands import precision
 
 precision.GAIN = 0.0 if "LOCAL_RANK" in os.environ else math.inf  # the first process finds bf16 slow, another fast
 

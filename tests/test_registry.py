@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from lightseq import registry
+from lightseq.config import NAMES_A_PLACE
 from lightseq.data import SequenceData
 from lightseq.errors import UserError
-from lightseq.settings.yaml_settings import NAMES_A_PLACE
 
 GOOD = """
 from lightseq.data import TextDataset

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lightseq.checkpoint.load import load_trained
+from lightseq.checkpoint import load_trained
 
 Run = Callable[..., tuple[int, str, str]]
 

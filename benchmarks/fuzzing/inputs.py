@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from lightseq.settings.yaml_settings import recipes
+from lightseq.config import recipes
 
 from .material import PACKERS, RUNS, SMALL
 from .mutations import NUMBERS, PLACES, UNICODE, changed, odd_text, odd_value
@@ -44,7 +44,7 @@ FLAGS = {
 }
 """What the commands take. ``fit`` takes the settings of ``keys.json``."""
 
-SWITCHES = {"sample": ("--novel", "--constrained"), "datasets": ("--load",)}
+SWITCHES = {"sample": ("--novel", "--valid-bars"), "datasets": ("--load",)}
 
 ENDLESS = ("sweep", "verify-resume")
 """Commands that take long where nothing is wrong: theirs are always given something wrong."""

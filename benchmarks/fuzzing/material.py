@@ -24,9 +24,9 @@ SMALL = (
     "--trainer.enable_progress_bar=false",
     "--sampling.prompts=['']",
     "--sampling.length=8",
-    "--sampling.quality_samples=0",
+    "--sampling.judged=0",
     "--sampling.max_seconds=2",
-    "--diagnostics.enabled=false",
+    "--inside.enabled=false",
 )
 """Flags of a fit that takes a second."""
 

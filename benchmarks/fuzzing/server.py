@@ -77,7 +77,7 @@ def serve(workplace: str) -> None:
         closed = True
     except OSError:
         closed = False
-    for name in ("lightseq.commands.fit.fit", "lightseq.commands.sample.sample", "torch._dynamo", "fuzzing.inputs"):
+    for name in ("lightseq.commands.train", "lightseq.commands.sample", "torch._dynamo", "fuzzing.inputs"):
         import_module(name)
     gc.freeze()  # what has been imported need not be taken apart at the end of each trial
     print(json.dumps({"closed": closed}), flush=True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from random import Random
 
-from lightseq.settings.yaml_settings import recipes
+from lightseq.config import recipes
 
 from .mutations import PLAIN, changed, odd_text
 

@@ -9,15 +9,15 @@ from typing import Literal
 from ...data import TextDataset, fetch, files
 from ...errors import UserError
 from ...types import Document, Grammar, Rendering
-from .grammar.tune import TuneGrammar
-from .parsing.checker import REQUIRED, check, shares
-from .parsing.notation import TransposeError, music, transpose
-from .parsing.reader import read
-from .rendering.midi import to_midi
-from .rendering.performance import perform
-from .rendering.piano_roll import draw, stacked
-from .rendering.score import engrave, missing_extra
-from .rendering.synthesis import LONGEST, SAMPLE_RATE, synthesise
+from .checker import REQUIRED, check, shares
+from .grammar import TuneGrammar
+from .midi import to_midi
+from .notation import TransposeError, music, transpose
+from .performance import perform
+from .piano_roll import draw, stacked
+from .reader import read
+from .score import engrave, missing_extra
+from .synthesis import LONGEST, SAMPLE_RATE, synthesise
 from .tunes import Tune, read_tunes, without
 
 VERSION = 3
@@ -107,7 +107,7 @@ class Abc(TextDataset):
             pass
         return notes
 
-    def metrics(self, texts: Sequence[str]) -> dict[str, float]:
+    def judge(self, texts: Sequence[str]) -> dict[str, float]:
         """Shares of the tunes with a complete ``header``, of which all ``parses``, without a wrong bar (``bars``), with
         a proper end (``ends``), that stay ``in_key``, and that are ``valid``: all of it. See ``checker.check``."""
         return shares(texts, self._required)
@@ -143,7 +143,7 @@ class Abc(TextDataset):
         )
 
     def grammar(self, tokens: Sequence[str]) -> Grammar:
-        """Of tunes that ``metrics`` finds valid: with the header fields that are not dropped, and bars that add up.
+        """Of tunes that ``judge`` finds valid: with the header fields that are not dropped, and bars that add up.
 
         Raises:
             UserError: These characters do not suffice for a tune.

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ...data import files
-from .parsing.notation import FIELD
+from .notation import FIELD
 
 MENDED = (
     (r"\s*(?<!\\)%.*", "", "a comment or directive was left out"),

@@ -32,9 +32,9 @@ def test_what_is_true(text: str, true: bool) -> None:
 
 def test_the_shares() -> None:
     texts = ["moss green #6f7f3b", "moss green #3b6f9f", "moss grene #3b6f9f", "moss"]
-    assert Rainbow().metrics(texts) == {"well_formed": 0.75, "true": 0.25}
-    assert set(Rainbow().metrics(list(Rainbow().documents())).values()) == {1.0}
-    assert Rainbow(hexadecimal=False).metrics(["moss green"]) == {}
+    assert Rainbow().judge(texts) == {"well_formed": 0.75, "true": 0.25}
+    assert set(Rainbow().judge(list(Rainbow().documents())).values()) == {1.0}
+    assert Rainbow(hexadecimal=False).judge(["moss green"]) == {}
 
 
 def test_the_card() -> None:

@@ -15,7 +15,7 @@ Kernel: TypeAlias = Callable[[Tensor, Tensor, Tensor, bool], Tensor]
 """(decay (B, T, H), inputs (B, T, H), initial (B, H), whether time runs backwards) -> (B, T, H), without gradients."""
 
 SHORT = 16
-"""Time steps up to which a loop launches no more kernels than the rounds of ``scan_hillis_steele`` do."""
+"""Time steps up to which a loop launches no more kernels than the rounds of ``doubling`` do."""
 
 
 def scan(decay: Tensor, inputs: Tensor, initial: Tensor) -> Tensor:
@@ -32,11 +32,11 @@ def scan(decay: Tensor, inputs: Tensor, initial: Tensor) -> Tensor:
     Returns:
         Every h_t, (B, T, H), in the precision that it is computed in.
     """
-    decay, inputs, initial = at_least_float32(decay), at_least_float32(inputs), at_least_float32(initial)
+    decay, inputs, initial = precise(decay), precise(inputs), precise(initial)
     length = decay.shape[1]
     if length == 1:
         return torch.addcmul(inputs, decay, initial.unsqueeze(1))
-    kernel = sequential if decay.device.type == "cpu" or length <= SHORT else scan_hillis_steele
+    kernel = sequential if decay.device.type == "cpu" or length <= SHORT else doubling
     return scan_with(kernel, decay, inputs, initial)
 
 
@@ -45,12 +45,12 @@ def scan_with(kernel: Kernel, decay: Tensor, inputs: Tensor, initial: Tensor) ->
     return _Scan.apply(kernel, decay, inputs, initial)  # type: ignore[no-untyped-call, no-any-return]
 
 
-def at_least_float32(x: Tensor) -> Tensor:
+def precise(x: Tensor) -> Tensor:
     """The same values in at least float32, in which recurrences are computed and carried."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-def scan_reference(decay: Tensor, inputs: Tensor, initial: Tensor) -> Tensor:
+def looped(decay: Tensor, inputs: Tensor, initial: Tensor) -> Tensor:
     """``scan`` as it is defined, its gradients those that autograd finds: the reference for everything faster."""
     hidden, states = initial, []
     for t in range(decay.shape[1]):
@@ -70,13 +70,13 @@ def sequential(decay: Tensor, inputs: Tensor, initial: Tensor, backwards: bool) 
     return states
 
 
-def scan_hillis_steele(decay: Tensor, inputs: Tensor, initial: Tensor, backwards: bool) -> Tensor:
+def doubling(decay: Tensor, inputs: Tensor, initial: Tensor, backwards: bool) -> Tensor:
     """Hillis and Steele 1986: after round k each time step has gathered the 2^k that end with it.
 
     Decays are multiplied and never divided by, so 0 and 1 are as good as any.
     """
     if backwards:
-        return scan_hillis_steele(decay.flip(1), inputs.flip(1), initial, False).flip(1)
+        return doubling(decay.flip(1), inputs.flip(1), initial, False).flip(1)
     first = torch.addcmul(inputs[:, :1], decay[:, :1], initial.unsqueeze(1))
     states, reach = torch.cat([first, inputs[:, 1:]], 1), 1
     while reach < decay.shape[1]:

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..errors import UserError
-from ..run_dir import RUNS, has_events, nearest_run
 from . import Parser
+from .places import RUNS, has_events, nearest_run
 
 KEEP = dict.fromkeys(("text", "images", "audio"), 1_000_000)
 """Of a tag, by the kind of its data; left alone TensorBoard keeps ten pictures and ten sounds, drawn at random. Of 0,

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from ..config import recipes
 from ..errors import UserError, did_you_mean
-from ..settings.yaml_settings import recipes
 from . import Parser
 
 

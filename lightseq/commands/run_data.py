@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .. import plugin_arguments
+from .. import config, signatures
 from ..errors import UserError
-from ..settings import yaml_settings
 
 if TYPE_CHECKING:
     from ..data import SequenceData, TextDataset
@@ -51,23 +50,23 @@ def data_of(place: str, words: Sequence[str] = ()) -> "SequenceData":
     Raises:
         UserError: No checkpoint, no such dataset, or a checkpoint that names a place.
     """
-    from ..checkpoint.load import find_checkpoint, read_checkpoint
+    from ..checkpoint import find_checkpoint, read_checkpoint
     from ..data import SequenceData
-    from ..settings.command_line import read_command_line
+    from .arguments import read_command_line
 
     said = read_command_line([*words, f"--ckpt_path={place}"], "sample").settings.values
     stored = read_checkpoint(find_checkpoint(place))["hyper_parameters"]
-    name = yaml_settings.get(said, "data.dataset")
+    name = config.get(said, "data.dataset")
     if not name:
         raise UserError(f"{place} does not say what it was trained on: --data.dataset names it")
-    known = plugin_arguments.parameters(SequenceData, "data", RULED)
+    known = signatures.parameters(SequenceData, "data", RULED)
     numbers = {key: value for key, value in said["data"].items() if key in known}
     return SequenceData(
         str(name),
-        yaml_settings.get(said, "data.dataset_args"),
+        config.get(said, "data.dataset_args"),
         tokens=stored["vocabulary"],
         label_names=stored["labels"],
-        **plugin_arguments.convert(known, numbers, "data"),
+        **signatures.convert(known, numbers, "data"),
     )
 
 

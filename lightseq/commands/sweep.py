@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..config import find_lasting_config, read_settings
 from ..errors import Stopped, UserError
-from ..settings.yaml_settings import find_lasting_config, read_settings
 from ..streams import failure, tell_output_failure
 from . import Parser
-from .child_process import fit_command, run_child, stopped_by
+from .children import fit_command, run_child, stopped_by
 
 LARGEST = 2**32 - 1
 """NumPy takes no larger seed."""
@@ -23,7 +23,7 @@ LARGEST = 2**32 - 1
 MOST = 1000
 """Seeds that a single number may ask for: a larger one was meant as a seed."""
 
-COLUMNS = {"val/loss": 4, "val/loss_reset64": 4, "val/loss_reset256": 4, "val/accuracy": 4, "seconds": 1}
+COLUMNS = {"val/loss": 4, "val/loss_cold64": 4, "val/loss_cold256": 4, "val/accuracy": 4, "seconds": 1}
 """What is compared, and its decimals."""
 
 

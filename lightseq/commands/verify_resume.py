@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..atomic import check_writable
+from ..config import find_lasting_config, read_settings
 from ..errors import Stopped, UserError
-from ..settings.yaml_settings import find_lasting_config, read_settings
 from . import Parser
-from .child_process import fit_command, run_child, stopped_by
+from .children import fit_command, run_child, stopped_by
 
 if TYPE_CHECKING:
-    from ..testing.checkpoint_diff import Row, Run
+    from .bit_equality import Row, Run
 
 STOP_AFTER = "LIGHTSEQ_STOP_AFTER"
 """Updates after which a fit stops as SIGTERM would stop it."""
@@ -31,9 +31,9 @@ CHEAP = (
     "--trainer.enable_progress_bar=false",
     "--sampling.every_n_steps=0",
     "--sampling.at_validation=false",
-    "--sampling.quality_samples=0",
+    "--sampling.judged=0",
     "--sampling.length=16",
-    "--diagnostics.enabled=false",
+    "--inside.enabled=false",
 )
 """What only looks on. The user's own flags come after these, and may say otherwise; files may not."""
 
@@ -70,7 +70,7 @@ def run(verb: str, words: Sequence[str]) -> int:
 
 def _verify(words: Sequence[str], stop: int | None, folder: Path) -> int:
     """Three fits, and the report."""
-    from ..testing.checkpoint_diff import compare, counted, read_run  # it takes torch, which --help need not wait for
+    from .bit_equality import compare, counted, read_run  # it takes torch, which --help need not wait for
 
     roots = folder / "whole", folder / "stopped"
     environment = {name: value for name, value in os.environ.items() if name != STOP_AFTER}
@@ -91,7 +91,7 @@ def _verify(words: Sequence[str], stop: int | None, folder: Path) -> int:
 
 
 def _report(whole: "Run", stop: int, rows: Sequence["Row"]) -> Iterator[str]:
-    from ..testing.checkpoint_diff import counted
+    from .bit_equality import counted
 
     content, own = whole.checkpoint, whole.checkpoint["lightseq"]
     updates = content["global_step"]

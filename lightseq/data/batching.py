@@ -26,14 +26,17 @@ early are padded. One that is longer than a window goes on in the next window of
 """
 
 import heapq
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from numpy.lib.stride_tricks import as_strided
 
-from ..types import IGNORE_INDEX, Array, Batch
-from .encoding.store import Store
+from ..types import IGNORE_INDEX, Batch
+from .store import Store
+
+Array = npt.NDArray[Any]
 
 
 class BatchSource(Protocol):
@@ -62,7 +65,7 @@ class StreamBatches:
         accumulate: Batches that make an update: each has lanes of its own, as one larger batch would.
         carry: Whether the state goes on from window to window; False is cold windows, cut from the text's beginning.
         seed: Of where each epoch begins, and of the cold starts; None begins at the first token.
-        reset_probability: The chance of a row's window to start from the initial state although its text goes on.
+        cold_starts: The chance of a row's window to start from the initial state although its text goes on.
     """
 
     def __init__(
@@ -76,15 +79,9 @@ class StreamBatches:
         accumulate: int = 1,
         carry: bool = True,
         seed: int | None = None,
-        reset_probability: float = 0.0,
+        cold_starts: float = 0.0,
     ) -> None:
-        self.tokens, self.window, self.carry, self.seed, self.reset_probability = (
-            tokens,
-            window,
-            carry,
-            seed,
-            reset_probability,
-        )
+        self.tokens, self.window, self.carry, self.seed, self.cold_starts = tokens, window, carry, seed, cold_starts
         self.offsets = 1 if seed is None else min(window, 1 + (len(tokens) - 1) // 10)  # of a tiny text a tenth
         self.lane_length = -(-(len(tokens) - self.offsets) // lanes)
         if not carry:  # whole windows, so that the number of lanes does not change where they begin
@@ -114,9 +111,9 @@ class StreamBatches:
         # a row that only fills up a rank reads nothing of what the last lane leaves
         end = min(len(self.tokens), self.length + offset + 1)
         reset = torch.full((len(starts),), number == 0 or not self.carry)
-        if self.reset_probability and self.seed is not None:
+        if self.cold_starts and self.seed is not None:
             chances = np.random.default_rng([self.seed, epoch, number]).random(self.rows.stop)
-            reset |= torch.from_numpy(chances[self.rows][own] < self.reset_probability)
+            reset |= torch.from_numpy(chances[self.rows][own] < self.cold_starts)
         if starts[-1] + begin + steps < end:
             ids, targets = (self._lanes[own, at : at + steps].astype(np.int64) for at in (begin, begin + 1))
             return Batch(torch.from_numpy(ids), torch.from_numpy(targets), reset, part)

@@ -11,16 +11,16 @@ import torch
 
 from .. import registry
 from ..errors import UserError
-from ..types import Array, Batch, NonNegativeInt, PluginArguments, PositiveInt, Probability
+from ..types import Batch, NonNegativeInt, PluginArguments, PositiveInt, Probability
 from ..vocabulary import Vocabulary
 from .batching import BatchSource, DocumentBatches, StreamBatches
 from .cache import locked
-from .corpus import token_counts
-from .dataset import TextDataset, plugin_errors
-from .encoding.scan import scan_corpus
-from .encoding.store import Store, open_store, own_tokens
+from .characters import token_counts
+from .dataset import TextDataset, blamed
 from .loader import SequenceLoader
-from .splits import SplitPlan, split_documents, split_stream
+from .splitting import Array, Deal, split_documents, split_stream
+from .store import Store, open_store, own_tokens
+from .survey import survey
 
 COUNTED = 1 << 24
 """Tokens that are counted for the first one to draw: enough to know, and a large text need not be read for it."""
@@ -47,8 +47,8 @@ class SequenceData(pl.LightningDataModule):
         test_fraction: The same for the test split.
         fold: Which part of the documents validates, counted from 0: with a val_fraction of 0.1 there are ten.
         split_seed: Of the dealing of documents to splits. A seed of its own, so that runs with other seeds compare.
-        reset_probability: Probability that a row's window of a training stream starts from the initial state although
-            its text continues; it teaches the model to start anywhere (``val/loss_reset64``).
+        cold_starts: The chance of a row's window of a training stream to start from the initial state although its text
+            goes on: a little of it teaches the model to begin anywhere (``val/loss_cold64``).
         seed: Of the order of the training documents, of where an epoch of a stream begins, and of its cold starts; null
             is ``seed_everything``.
         tokens: The vocabulary to encode with; null is the tokens of the text. A checkpoint brings its own.
@@ -69,27 +69,24 @@ class SequenceData(pl.LightningDataModule):
         test_fraction: Probability = 0.1,
         fold: NonNegativeInt = 0,
         split_seed: NonNegativeInt = 0,
-        reset_probability: Probability = 0.0,
+        cold_starts: Probability = 0.0,
         seed: NonNegativeInt | None = None,
         tokens: list[str] | None = None,
         label_names: list[str] | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(ignore=["_instantiator"])  # a checkpoint names no code
-        for name, number in (("batch_size", batch_size), ("window", window), ("val_lanes", val_lanes)):
-            if not isinstance(number, int) or number < 1:
-                raise UserError(f"data.{name} must be a whole number above 0, not {number!r}")
-        if val_fraction <= 0 or test_fraction < 0 or val_fraction + test_fraction >= 1:
+        if not val_fraction or val_fraction + test_fraction >= 1:
             raise UserError("data.val_fraction must be above 0, and with data.test_fraction below 1")
         folds = int(1 / val_fraction + 1e-9)
         if fold >= folds:
             raise UserError(f"data.fold {fold}: a val_fraction of {val_fraction:g} has {folds} folds")
         self.dataset_name, self.batch_size, self.window, self.val_lanes = dataset, batch_size, window, val_lanes
-        self.plan = SplitPlan(split_seed, val_fraction, test_fraction, fold)
-        self.reset_probability = reset_probability
+        self.deal = Deal(split_seed, val_fraction, test_fraction, fold)
+        self.cold_starts = cold_starts
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0")) if seed is None else seed
         self._given = tokens, label_names
-        self.batch_boundary_hooks: list[Callable[[], None]] = []
+        self.between_batches: list[Callable[[], None]] = []
         """Called before each training batch is taken: there a run can be stored, and stopped."""
         source = registry.build(registry.DATASETS, dataset, dataset_args)
         if not isinstance(source, TextDataset):
@@ -112,7 +109,7 @@ class SequenceData(pl.LightningDataModule):
     def alphabet(self) -> tuple[list[str], list[str] | None]:
         """The tokens and the labels of the text itself, whatever is given; nothing is encoded."""
         self._download()
-        found, _ = scan_corpus(self.dataset, self.dataset_name)
+        found, _ = survey(self.dataset, self.dataset_name)
         return own_tokens(self.dataset, found), found.labels
 
     def _download(self) -> None:
@@ -122,14 +119,14 @@ class SequenceData(pl.LightningDataModule):
         """
         if type(self.dataset).download is not TextDataset.download:
             place = f"download-{re.sub(r'[^a-zA-Z0-9]', '_', self.dataset_name)}"
-            with locked(place, read_only=True), plugin_errors(self.dataset, self.dataset_name, "download"):
+            with locked(place, read_only=True), blamed(self.dataset, self.dataset_name, "download"):
                 self.dataset.download()
 
     @cached_property
     def parts(self) -> dict[str, Array]:
         """By split: document numbers, or the token ids of a stream."""
         split = split_stream if self.dataset.layout == "stream" else split_documents
-        return split(self.store, self.plan, self.dataset_name)
+        return split(self.store, self.deal, self.dataset_name)
 
     @property
     def vocabulary(self) -> list[str]:
@@ -157,7 +154,7 @@ class SequenceData(pl.LightningDataModule):
 
     def teardown(self, stage: str) -> None:
         """What one fit has asked for is no other's."""
-        self.batch_boundary_hooks.clear()
+        self.between_batches.clear()
 
     def train_dataloader(self) -> SequenceLoader:
         """The training split in the order of the seed. An update has the same rows, by whatever number of ranks and of
@@ -167,11 +164,10 @@ class SequenceData(pl.LightningDataModule):
             world, epoch = self.trainer.world_size, self.trainer.current_epoch
             accumulate = self.trainer.accumulate_grad_batches
         if self.dataset.layout == "stream":
-            lanes = self.training_lanes(world * accumulate)
-            own = {"seed": self.seed, "reset_probability": self.reset_probability}
+            lanes, own = self.training_lanes(world * accumulate), {"seed": self.seed, "cold_starts": self.cold_starts}
             source = self._stream("train", lanes, self.window, accumulate=accumulate, **own)
-            return SequenceLoader(source, epoch, self.batch_boundary_hooks)
-        return SequenceLoader(self._documents("train", self.seed, accumulate), epoch, self.batch_boundary_hooks)
+            return SequenceLoader(source, epoch, self.between_batches)
+        return SequenceLoader(self._documents("train", self.seed, accumulate), epoch, self.between_batches)
 
     def val_dataloader(self) -> list[SequenceLoader]:
         """The validation split, whole; for a stream with the state carried, then in cold windows."""

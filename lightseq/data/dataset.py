@@ -50,7 +50,7 @@ class TextDataset(ABC):
         done. Default: none."""
         return ()
 
-    def metrics(self, texts: Sequence[str]) -> Mapping[str, float]:
+    def judge(self, texts: Sequence[str]) -> Mapping[str, float]:
         """Shares between 0 and 1 by name, of generated texts: how many are valid, say. A model may write anything, and
         the texts are all there is: nothing is opened. Default: none."""
         return {}
@@ -72,7 +72,7 @@ class TextDataset(ABC):
 
 
 @contextmanager
-def plugin_errors(dataset: TextDataset, name: str, hook: str) -> Iterator[None]:
+def blamed(dataset: TextDataset, name: str, hook: str) -> Iterator[None]:
     """While a hook of a dataset's runs: a file that cannot be read is the user's mistake, and whatever else a
     stranger's code raises is its own. A bug of a built-in one keeps its traceback.
 

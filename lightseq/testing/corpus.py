@@ -8,14 +8,14 @@ import torch
 
 from ..data import TextDataset
 from ..data.batching import DocumentBatches, StreamBatches
-from ..data.encoding.store import Store, open_store
 from ..data.loader import SequenceLoader
-from ..data.splits import SplitPlan, split_documents, split_stream
+from ..data.splitting import Deal, split_documents, split_stream
+from ..data.store import Store, open_store
 from ..errors import UserError
 from ..types import Batch, Document, Layout
 from ..vocabulary import Vocabulary
 
-DEAL = SplitPlan(seed=0, val_fraction=0.1, test_fraction=0.1, fold=0)
+DEAL = Deal(seed=0, val_fraction=0.1, test_fraction=0.1, fold=0)
 ROWS, WINDOW = 16, 64
 
 ENOUGH = 8

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 
 from ..data import TextDataset
-from ..data.encoding.store import SPLITS
+from ..data.store import SPLITS
 from ..errors import UserError, quote
-from ..plugin_arguments import parameters
+from ..signatures import parameters
 from ..types import Document
 from .corpus import check_corpus
 from .hooks import check_hooks

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..backbones import Backbone
-from ..backbones.classic import has_bfloat16_lstm
+from ..backbones.recurrent import has_bfloat16_lstm
 from ..types import State
 from .windows import (
     CHUNK,

@@ -20,7 +20,7 @@ WALK = 300
 
 
 def check_hooks(dataset: TextDataset, other: TextDataset, documents: Sequence[str | Document]) -> None:
-    """Hold ``metrics``, ``render``, ``grammar``, ``problems`` and ``fingerprint`` to what ``TextDataset`` says of them.
+    """Hold ``judge``, ``render``, ``grammar``, ``problems`` and ``fingerprint`` to what ``TextDataset`` says of them.
 
     Args:
         dataset: The dataset.
@@ -33,7 +33,7 @@ def check_hooks(dataset: TextDataset, other: TextDataset, documents: Sequence[st
     texts = [_text(document)[:LENGTH] for document in documents[:SAMPLES]]
     written = ["", "\n", *(text[: len(text) // 2] for text in texts[:1]), *(text[::-1] for text in texts[:1])]
     for many in (texts, written):
-        _check_shares(_called("metrics", dataset.metrics, many))
+        _check_shares(_called("judge", dataset.judge, many))
     for text in [*texts[:RENDERED], *written]:
         _check_rendering(_called("render", dataset.render, text))
     if dataset.layout == "documents":
@@ -87,11 +87,11 @@ def _check_grammar(dataset: TextDataset, documents: Sequence[str | Document]) ->
 
 
 def _check_shares(shares: Any) -> None:
-    assert isinstance(shares, Mapping), f"metrics() gives shares by name, not {shares!r:.80}"
+    assert isinstance(shares, Mapping), f"judge() gives shares by name, not {shares!r:.80}"
     for name, share in shares.items():
-        assert type(name) is str, f"metrics() names its shares with strings, not {name!r}"
+        assert type(name) is str, f"judge() names its shares with strings, not {name!r}"
         fits = type(share) in (int, float) and 0 <= share <= 1
-        assert fits, f"metrics() gives shares between 0 and 1, and {name!r} is {share!r}"
+        assert fits, f"judge() gives shares between 0 and 1, and {name!r} is {share!r}"
 
 
 def _check_rendering(rendering: Any) -> None:

@@ -5,9 +5,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.testing import assert_close
 
 from lightseq.backbones import scan as module
-from lightseq.backbones.scan import Kernel, scan, scan_hillis_steele, scan_reference, scan_with, sequential
+from lightseq.backbones.scan import Kernel, doubling, looped, scan, scan_with, sequential
 
-KERNELS = {"sequential": sequential, "scan_hillis_steele": scan_hillis_steele}
+KERNELS = {"sequential": sequential, "doubling": doubling}
 ROWS, WIDTH = 3, 5
 
 
@@ -30,7 +30,7 @@ def test_the_reference_reads_as_the_recurrence() -> None:
     first = decay[:, 0] * initial + inputs[:, 0]
     second = decay[:, 1] * first + inputs[:, 1]
     third = decay[:, 2] * second + inputs[:, 2]
-    assert torch.equal(scan_reference(decay, inputs, initial), torch.stack([first, second, third], 1))
+    assert torch.equal(looped(decay, inputs, initial), torch.stack([first, second, third], 1))
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 7, 64, 65, 129])
@@ -39,7 +39,7 @@ def test_kernels_give_the_values_and_gradients_of_the_reference(kernel: Kernel, 
     given = parts(length)
     assert length < 7 or (given[0] == 0).any()
     assert length < 7 or (given[0] == 1).any()
-    expected = values_and_gradients(scan_reference(*given), given)
+    expected = values_and_gradients(looped(*given), given)
     for one, other in zip(values_and_gradients(scan_with(kernel, *given), given), expected, strict=True):
         assert_close(one, other, rtol=1e-12, atol=1e-12)
 
@@ -51,7 +51,7 @@ def test_scan_in_every_precision(length: int, dtype: torch.dtype) -> None:
     exact = [part.detach().double().requires_grad_() for part in given]
     states = scan(*given)
     assert states.dtype == torch.promote_types(dtype, torch.float32)
-    found, expected = values_and_gradients(states, given), values_and_gradients(scan_reference(*exact), exact)
+    found, expected = values_and_gradients(states, given), values_and_gradients(looped(*exact), exact)
     assert_close(found[0].double(), expected[0], rtol=1e-5, atol=1e-5)
     for gradient, other in zip(found[1:], expected[1:], strict=True):
         assert gradient.dtype == dtype
@@ -88,9 +88,9 @@ def test_layouts_that_are_not_contiguous() -> None:
     decay, inputs, initial = parts(7)
     turned = [part.transpose(0, 1).contiguous().transpose(0, 1) for part in (decay, inputs)]
     assert not turned[0].is_contiguous()
-    assert_close(scan(*turned, initial.T.contiguous().T), scan_reference(decay, inputs, initial))
+    assert_close(scan(*turned, initial.T.contiguous().T), looped(decay, inputs, initial))
     (gradient,) = torch.autograd.grad(scan(*turned, initial).sum(), inputs)
-    (expected,) = torch.autograd.grad(scan_reference(decay, inputs, initial).sum(), inputs)
+    (expected,) = torch.autograd.grad(looped(decay, inputs, initial).sum(), inputs)
     assert_close(gradient, expected)
 
 
@@ -100,7 +100,7 @@ def test_autocast_does_not_round() -> None:
         assert torch.equal(scan(*given), scan_with(sequential, *given))
 
 
-@pytest.mark.parametrize(("device", "kernel"), [("cpu", sequential), ("cuda", scan_hillis_steele)])
+@pytest.mark.parametrize(("device", "kernel"), [("cpu", sequential), ("cuda", doubling)])
 def test_a_gpu_has_the_kernel_of_few_rounds(device: str, kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tensors without values, which need no GPU."""
     chosen: list[Kernel] = []
@@ -114,7 +114,7 @@ def test_a_gpu_has_the_kernel_of_few_rounds(device: str, kernel: Kernel, monkeyp
 @pytest.mark.parametrize("length", [1, 2, 7, 65, 129])
 def test_scan_on_a_gpu(length: int) -> None:
     given = parts(length, torch.float32)
-    expected = values_and_gradients(scan_reference(*given), given)
+    expected = values_and_gradients(looped(*given), given)
     there = [part.detach().cuda().requires_grad_() for part in given]
     for one, other in zip(values_and_gradients(scan(*there), there), expected, strict=True):
         assert_close(one.cpu(), other, rtol=1e-4, atol=1e-4)

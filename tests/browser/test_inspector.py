@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from lightseq.analysis.inspection import inspect, shown, soften
-from lightseq.commands.inspect.page import write_page
+from lightseq.commands.inspect_page import write_page
+from lightseq.inspection import inspect, shown, soften
 from lightseq.model import SequenceModel, build_model
 from lightseq.vocabulary import Vocabulary
 

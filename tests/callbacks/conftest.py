@@ -20,11 +20,11 @@ class Bells(TextDataset):
     def documents(self):
         return ["ab" * (1 + n % 7) + "c" * (n // 7) for n in range(70)]
 
-    def metrics(self, texts):
-        if self.stopped_in == "metrics":
+    def judge(self, texts):
+        if self.stopped_in == "judge":
             signal.raise_signal(signal.SIGTERM)
-        if "metrics" in self.fails:
-            raise RuntimeError("a metrics")
+        if "judge" in self.fails:
+            raise RuntimeError("a judge")
         return {"even": sum(len(text) % 2 == 0 for text in texts) / len(texts)}
 
     def render(self, text):
@@ -48,7 +48,7 @@ def bells(plugin: Callable[..., None], tmp_path: Path) -> str:
 data: {dataset: bells, batch_size: 16}
 model: {backbone: gru, embedding_size: 3, hidden_size: 4, num_layers: 1}
 trainer: {max_steps: 4, accelerator: cpu, enable_progress_bar: false, log_every_n_steps: 1, val_check_interval: 2}
-sampling: {temperatures: [1.0], every_n_steps: 2, length: 9, quality_samples: 5}
+sampling: {temperatures: [1.0], every_n_steps: 2, length: 9, judged: 5}
 """
     (tmp_path / "bells.yaml").write_text(tiny)
     return str(tmp_path / "bells.yaml")

@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 import pytorch_lightning as pl
 import torch
+from lightseq.callbacks import sample_text
 from lightseq.callbacks.averaging import AveragedWeights, averaged
-from lightseq.callbacks.samples import show_samples
-from lightseq.callbacks.samples.show_samples import SampleText
+from lightseq.callbacks.sample_text import SampleText
 from pytorch_lightning.callbacks import WeightAveraging
 
-from lightseq.checkpoint.load import load_trained
+from lightseq.checkpoint import load_trained
 from lightseq.data import SequenceData
-from lightseq.sampling.generate import generate
-from lightseq.training.system import SequenceSystem
+from lightseq.sampling import generate
+from lightseq.system import SequenceSystem
 
 DECAY = 0.6
 
@@ -82,7 +82,7 @@ def test_samples_are_of_the_average(monkeypatch: pytest.MonkeyPatch) -> None:
         seen.append(model.head.bias.detach().clone())
         return []
 
-    monkeypatch.setattr(show_samples, "generate", look)
+    monkeypatch.setattr(sample_text, "generate", look)
     notes = Weights()
     samples = SampleText([1.0], [""], every_n_steps=3)
     trained(AveragedWeights(DECAY), notes, samples, limit_val_batches=0)

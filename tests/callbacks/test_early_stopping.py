@@ -8,7 +8,7 @@ OFTEN = "--trainer.max_steps 30 --trainer.val_check_interval 1 --model.optimizer
 def test_a_stop_is_told_and_the_run_that_goes_on_tells_its_own(run: Run, tiny: str) -> None:
     words = f"fit --config {tiny} {OFTEN}"
     too_fast = "--model.optimizer adamw --model.learning_rate 3e37 --model.hidden_size 60"  # one update is enough
-    status, out, err = run(f"{words} {too_fast} --diagnostics.enabled false")
+    status, out, err = run(f"{words} {too_fast} --inside.enabled false")
     assert status == 0, err
     (line,) = [line for line in out.splitlines() if line.startswith("stopped after update ")]
     assert line.endswith(": val/loss is not a number")

@@ -13,15 +13,15 @@ from lightseq.callbacks.results import Results
 from pytorch_lightning.callbacks import Checkpoint
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lightseq.commands.fit import fit
+from lightseq.commands import train
 
 Run = Callable[..., tuple[int, str, str]]
 
 TRAINING = "--model.dropout 0.4 --model.num_layers 2 --trainer.max_steps 6 --averaging.decay 0.5 --data.window 8"
-ALL = "--sampling.every_n_steps 1 --sampling.temperatures [0.0,0.7,1.0] --diagnostics.every_n_steps 0"
+ALL = "--sampling.every_n_steps 1 --sampling.temperatures [0.0,0.7,1.0] --inside.every_n_steps 0"
 ALL += " --checkpoint.monitor samples/even/T=0.70 --checkpoint.mode max"  # so that every validation judges
 ALL += " --checkpoint.filename best"
-FAILING = f"{ALL} --data.dataset_args.fails metrics,render"
+FAILING = f"{ALL} --data.dataset_args.fails judge,render"
 NONE = "--trainer.limit_val_batches 0 --trainer.num_sanity_val_steps 0"
 
 
@@ -43,9 +43,9 @@ class Spoil(pl.Callback):
         trainer.loggers = [*trainer.loggers, Broken()]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        for name in ("samples.jsonl", "samples.md", "context.json", "results.json"):
+        for name in ("samples.jsonl", "samples.md", "memory.json", "results.json"):
             Path(trainer.log_dir or "", name).mkdir()
-        Path(trainer.log_dir or "", "baselines").touch()
+        Path(trainer.log_dir or "", "yardsticks").touch()
 
 
 def end(run: Run, words: str, folder: Path) -> dict[str, Any]:
@@ -70,24 +70,22 @@ def test_training_ends_in_the_same_weights(
     folders = [Path(f"runs/bells/version_{number}") for number in range(3)]
     watched = end(run, f"{words} {ALL}", folders[0])
     board = EventAccumulator(str(folders[0]), {"scalars": 0, "images": 0, "audio": 0}).Reload()
-    images = {"diagnostics/surprisal", "diagnostics/gates", "diagnostics/context", "samples/T=0.70/prompt_1"}
+    images = {"inside/surprisal", "inside/gates", "inside/memory", "samples/T=0.70/prompt_1"}
     assert images <= set(board.Tags()["images"])
     assert len(board.Images("samples/T=0.70/prompt_1")) == len(board.Audio("samples/T=0.70/prompt_1/sound")) == 6
-    assert len(board.Scalars("samples/even/T=0.70")) == len(board.Images("diagnostics/gates")) == validations
-    own = fit.default_callbacks
+    assert len(board.Scalars("samples/even/T=0.70")) == len(board.Images("inside/gates")) == validations
+    own = train.house_callbacks
     with monkeypatch.context() as patch:
-        patch.setattr(fit, "default_callbacks", lambda *values: [Spoil(), *own(*values)])
+        patch.setattr(train, "house_callbacks", lambda *values: [Spoil(), *own(*values)])
         with pytest.warns(UserWarning, match="training goes on") as caught:
             failing = end(run, f"{words} {FAILING}", folders[1])
         kinds = [str(w.message).partition(":")[0] for w in caught if "training goes on" in str(w.message)]
         assert len(kinds) == len(set(kinds))
-        assert {"the dataset's metrics", "what the dataset makes of samples", "samples.md", "results.json"} <= set(
-            kinds
-        )
-        assert {"the measure of the memory", "the baselines", "Broken.log_metrics"} <= set(kinds)
+        assert {"the dataset's judge", "what the dataset makes of samples", "samples.md", "results.json"} <= set(kinds)
+        assert {"the measure of the memory", "the yardsticks", "Broken.log_metrics"} <= set(kinds)
     kept = (AveragedWeights, Results, Checkpoint)  # what training itself needs
     with monkeypatch.context() as patch:
-        patch.setattr(fit, "default_callbacks", lambda *values: [c for c in own(*values) if isinstance(c, kept)])
+        patch.setattr(train, "house_callbacks", lambda *values: [c for c in own(*values) if isinstance(c, kept)])
         bare = end(run, f"{words} {NONE}", folders[2])
     assert not list(folders[2].glob("samples*"))
     for other in (failing, bare):

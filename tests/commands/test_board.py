@@ -64,10 +64,10 @@ def test_it_serves_on_loopback_keeps_all_and_leaves_nothing_behind(
     (tmp_path / "temporary").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     run_folder("runs/a/version_0", SHOWINGS)
-    run_folder("runs/b/version_3/baselines/uniform")
+    run_folder("runs/b/version_3/yardsticks/uniform")
     with served("runs/a/version_0", "runs/b") as (process, address):
         assert address.startswith("http://127.0.0.1:")
-        names = ["runs/a/version_0", "runs/b/version_3/baselines/uniform"]
+        names = ["runs/a/version_0", "runs/b/version_3/yardsticks/uniform"]
         assert answer(f"{address}data/runs", lambda said: len(said) == 2) == names
         where = urlencode({"run": names[0], "tag": "samples/T=0.80/text_summary"})
         shown = answer(f"{address}data/plugin/text/text?{where}", lambda said: len(said) == SHOWINGS)

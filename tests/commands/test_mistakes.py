@@ -76,7 +76,7 @@ MISTAKES = {
     "sample nosuch --save out": "no checkpoint or run folder at 'nosuch'",
     "sample nosuch --save /dev/null": "--save /dev/null: /dev/null is no folder; name a new one",
     "sample nosuch --save /dev/null/new/folder": "--save /dev/null/new/folder: /dev/null is no folder; name a new one",
-    "sample nosuch --data.dataset dinos": "--data.dataset is for --constrained, --novel and --save",
+    "sample nosuch --data.dataset dinos": "--data.dataset is for --valid-bars, --novel and --save",
     "sample nosuch --novel --data.dataset": "--data.dataset needs a value",
     "configs dinso": "no recipe 'dinso'; did you mean 'dinos'?",
     "fit --config text": "dataset 'text' needs a text: dataset_args.path, or else train_path",
@@ -269,7 +269,7 @@ class Small(TextDataset):
     plugin("small", "lightseq.datasets", {"small": "small_plugin:Small"}, code)
     status, out, err = run(f"fit --config {tiny} --data.dataset small")
     assert status == 0, err
-    assert "note       the text is short: batches of 2, in place of the 32 of data.batch_size" in out
+    assert "note   the text is short: batches of 2, in place of the 32 of data.batch_size" in out
 
 
 def test_a_broken_plugin_is_quoted(run: Run, tiny: str, plugin) -> None:
@@ -292,7 +292,7 @@ def test_a_bug_in_the_training_is_no_mistake_of_the_users(run: Run, tiny: str, m
     def bug(*_: object) -> None:
         raise ValueError("ours")
 
-    monkeypatch.setattr("lightseq.training.system.cross_entropy", bug)
+    monkeypatch.setattr("lightseq.system.cross_entropy", bug)
     with pytest.raises(ValueError, match=r"^ours$") as caught:
         run(f"fit --config {tiny} --trainer.num_sanity_val_steps 0")
     assert type(caught.value) is ValueError

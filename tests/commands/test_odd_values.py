@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from lightseq.callbacks.samples import files
+from lightseq.callbacks import sample_files
 
 from lightseq import cli
 
@@ -277,7 +277,7 @@ def test_a_pipe_in_the_place_of_a_record_is_not_read(record: str, run: Run, tiny
 def test_a_pipe_in_the_place_of_samples_is_not_written(own_folder: Path) -> None:
     os.mkfifo("samples.jsonl")
     with pytest.raises(OSError, match=r"samples\.jsonl is a pipe"):
-        files._append(Path("samples.jsonl"), "a line\n")
+        sample_files._append(Path("samples.jsonl"), "a line\n")
 
 
 def test_a_pipe_in_the_place_of_a_checkpoint_is_not_read(run: Run, tiny: str) -> None:

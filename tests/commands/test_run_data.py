@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lightseq.checkpoint.load import find_checkpoint
+from lightseq.checkpoint import find_checkpoint
+from lightseq.commands.novel import texts_of
 from lightseq.commands.run_data import data_of, dataset_of, take_data_words
 from lightseq.errors import UserError
-from lightseq.sampling.rejection import texts_of
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -36,7 +36,7 @@ def test_the_data_of_a_run_are_those_that_it_was_trained_on(run: Run, tiny: str)
     folder = "runs/dinos/version_0"
     for place in (folder, bare(folder)):
         data = data_of(place)
-        assert (data.dataset_name, data.batch_size, data.window, data.plan.seed) == ("dinos", 32, 7, 3)
+        assert (data.dataset_name, data.batch_size, data.window, data.deal.seed) == ("dinos", 32, 7, 3)
         assert data.vocabulary == ["", *"abcdefghijklmnopqrstuvwxyz"]
         assert data.labels is None
         assert len(data.parts["val"]) == 134

@@ -59,7 +59,7 @@ FORKING = """
 import gc, json, os, sys
 from importlib import import_module
 
-for name in ("lightseq.commands.fit.fit", "lightseq.commands.inspect.page", "tensorboard.program", "torch._dynamo"):
+for name in ("lightseq.commands.train", "lightseq.commands.inspect_page", "tensorboard.program", "torch._dynamo"):
     import_module(name)
 from lightseq import cli
 
@@ -210,7 +210,7 @@ def test_verify_resume_goes_on(fault: str, lightseq: Lightseq, fresh: Path) -> N
 def check_whole(folder: Path) -> None:
     """A run that has come to its end, with all that it leaves."""
     names = {path.name for path in folder.iterdir()}
-    assert names >= {"config.yaml", "results.json", "samples.jsonl", "samples.md", "context.json"}
+    assert names >= {"config.yaml", "results.json", "samples.jsonl", "samples.md", "memory.json"}
     assert json.loads((folder / "results.json").read_text())["step"] == 3
     assert (folder / "checkpoints/last.ckpt").is_file()
     assert not list(folder.rglob("*part*"))

@@ -165,25 +165,23 @@ def test_a_table_of_what_there_is() -> None:
     """A stream has cold windows, a run that diverged has seconds alone, which count for nothing,
     one that was killed has nothing."""
     runs = [
-        Trained(
-            3, 0, {"val/loss": 1.25, "val/loss_reset64": 1.5, "val/bpc": 9.0, "seconds": 61.26, "folder": "runs/a"}
-        ),
-        Trained(11, 0, {"val/loss": 1.75, "val/loss_reset64": 2.5, "val/bpc": 9.0, "seconds": 50.0, "folder": None}),
+        Trained(3, 0, {"val/loss": 1.25, "val/loss_cold64": 1.5, "val/bpc": 9.0, "seconds": 61.26, "folder": "runs/a"}),
+        Trained(11, 0, {"val/loss": 1.75, "val/loss_cold64": 2.5, "val/bpc": 9.0, "seconds": 50.0, "folder": None}),
         Trained(0, 0, {"seconds": 7.0, "folder": "runs/b"}),
         Trained(4, -9, {}),
-        Trained(5, 0, {"val/loss": 1.5, "val/loss_reset64": 1.0, "val/bpc": 9.0, "seconds": 52.0, "folder": "runs/c"}),
+        Trained(5, 0, {"val/loss": 1.5, "val/loss_cold64": 1.0, "val/bpc": 9.0, "seconds": 52.0, "folder": "runs/c"}),
     ]
     assert table(runs) == [
         "",
-        "   seed  val/loss  val/loss_reset64  seconds  run",
-        "      3    1.2500            1.5000     61.3  runs/a",
-        "     11    1.7500            2.5000     50.0",
-        "      0         -                 -      7.0  runs/b",
-        "      4         -                 -        -  was ended by signal 9",
-        "      5    1.5000            1.0000     52.0  runs/c",
-        " median    1.5000            1.5000     52.0",
-        " lowest    1.2500            1.0000     50.0",
-        "highest    1.7500            2.5000     61.3",
+        "   seed  val/loss  val/loss_cold64  seconds  run",
+        "      3    1.2500           1.5000     61.3  runs/a",
+        "     11    1.7500           2.5000     50.0",
+        "      0         -                -      7.0  runs/b",
+        "      4         -                -        -  was ended by signal 9",
+        "      5    1.5000           1.0000     52.0  runs/c",
+        " median    1.5000           1.5000     52.0",
+        " lowest    1.2500           1.0000     50.0",
+        "highest    1.7500           2.5000     61.3",
     ]
     assert [line.split()[0] for line in table([runs[0], runs[3]])[1:]] == ["seed", "3", "4"]
     assert table([runs[3]]) == table([]) == []

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import torch
 
-from lightseq.testing.checkpoint_diff import Run as Found
-from lightseq.testing.checkpoint_diff import compare, read_run, same
+from lightseq.commands.bit_equality import Run as Found
+from lightseq.commands.bit_equality import compare, read_run, same
 
 VERB = [sys.executable, "-m", "lightseq", "verify-resume"]
 

@@ -8,8 +8,8 @@ import torch
 from lightseq.data import batching
 from lightseq.data import loader as loader_module
 from lightseq.data.batching import DocumentBatches, StreamBatches
-from lightseq.data.encoding.store import Store
 from lightseq.data.loader import SequenceLoader
+from lightseq.data.store import Store
 from lightseq.types import IGNORE_INDEX, Batch
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -149,11 +149,11 @@ def test_of_a_tiny_text_little_is_missed() -> None:
     assert {source.batch(epoch, 0).tokens.shape[1] for epoch in range(9)} == {18}
 
 
-def test_reset_probability_are_as_frequent_as_asked_and_the_same_on_any_number_of_ranks() -> None:
+def test_cold_starts_are_as_frequent_as_asked_and_the_same_on_any_number_of_ranks() -> None:
     tokens = np.zeros(40_001, dtype=np.uint8)
 
     def resets(seed: int | None, rank: int = 0, world: int = 1) -> torch.Tensor:
-        own = {"rank": rank, "world": world, "reset_probability": 0.25}
+        own = {"rank": rank, "world": world, "cold_starts": 0.25}
         source = StreamBatches(tokens, lanes=8, window=10, seed=seed, **own)
         return torch.stack([source.batch(1, i).reset for i in range(len(source))], 1)
 
@@ -173,14 +173,7 @@ def test_ranks_and_accumulated_batches_divide_the_lanes_of_one_larger_batch(
     """Where the lanes do not divide, the rows that fill the ranks read nothing of what the last lane leaves."""
 
     def sources(world: int, accumulate: int) -> list[StreamBatches]:
-        own = {
-            "lanes": lanes,
-            "window": 5,
-            "seed": 3,
-            "reset_probability": 0.25,
-            "world": world,
-            "accumulate": accumulate,
-        }
+        own = {"lanes": lanes, "window": 5, "seed": 3, "cold_starts": 0.25, "world": world, "accumulate": accumulate}
         return [StreamBatches(np.arange(101, dtype=np.uint8), rank=rank, **own) for rank in range(world)]
 
     whole, divided = sources(1, 1)[0], sources(world, accumulate)

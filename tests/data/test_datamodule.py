@@ -13,7 +13,7 @@ def stream(dataset: str, **settings: object) -> SequenceData:
 def test_a_training_stream_starts_cold_as_often_as_asked(alphabet: str) -> None:
     plain, cold = (
         [bool(begins) for batch in list(data.train_dataloader())[1:] for begins in batch.reset]
-        for data in (stream(alphabet), stream(alphabet, reset_probability=0.25))
+        for data in (stream(alphabet), stream(alphabet, cold_starts=0.25))
     )
     assert not any(plain)
     assert sum(cold) / len(cold) == pytest.approx(0.25, abs=0.05)

@@ -9,8 +9,8 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from fault_injection.disks import fill
-from fault_injection.files import small_disk
+from injection.disks import fill
+from injection.files import small_disk
 
 from lightseq.data import fetch
 from lightseq.data.cache import cache_folder

@@ -17,23 +17,23 @@ import pytest
 import torch
 import yaml
 
-from lightseq.checkpoint.integrity import MAGIC
-from lightseq.checkpoint.load import UNFINISHED, load_trained, read_checkpoint
+from lightseq.checkpoint import UNFINISHED, load_trained, read_checkpoint
+from lightseq.checkpoint_format import MAGIC
 from lightseq.errors import UserError
-from lightseq.settings.signed_config import is_signed, sign
+from lightseq.signed_config import is_signed, sign
 
 Run = Callable[..., tuple[int, str, str]]
 
 FOLDER = Path("runs/dinos/version_0")
 LAST = FOLDER / "checkpoints" / "last.ckpt"
-QUIET = "--sampling.every_n_steps 0 --sampling.quality_samples 0 --diagnostics.enabled false"
+QUIET = "--sampling.every_n_steps 0 --sampling.judged 0 --inside.enabled false"
 
 
 @pytest.fixture
 def stopped(run: Run, tiny: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run that was stopped after two of three updates."""
     monkeypatch.setenv("LIGHTSEQ_STOP_AFTER", "2")
-    assert run(f"fit --config {tiny} {QUIET} --last_checkpoint.every_n_steps 1")[0] == 143
+    assert run(f"fit --config {tiny} {QUIET} --last.every_n_steps 1")[0] == 143
     monkeypatch.delenv("LIGHTSEQ_STOP_AFTER")
     return FOLDER
 

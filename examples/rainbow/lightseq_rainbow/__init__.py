@@ -60,7 +60,7 @@ class Rainbow(TextDataset):
             if line.strip() and not is_true(line):
                 yield f"{self.path}, line {number}: {line!r:.60} is not the colour it says"
 
-    def metrics(self, texts: Sequence[str]) -> Mapping[str, float]:
+    def judge(self, texts: Sequence[str]) -> Mapping[str, float]:
         """How many texts are a name with a colour, and how many of all name the colour that they give."""
         if not self.hexadecimal:
             return {}

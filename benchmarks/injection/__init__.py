@@ -1,0 +1,1 @@
+"""Harm to runs, for ``faults.py`` and the tests."""

@@ -1,1 +1,0 @@
-"""Callbacks that show what a model has learned."""

@@ -1,1 +1,0 @@
-"""Callbacks that save, stop and resume a run."""

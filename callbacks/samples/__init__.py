@@ -1,1 +1,0 @@
-"""Callbacks that sample text during training, and where the samples are shown."""

@@ -1,1 +1,0 @@
-"""Constrain sampling to tunes that follow the ABC standard."""

@@ -1,1 +1,0 @@
-"""Read and check tunes in ABC notation."""

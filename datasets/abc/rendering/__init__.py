@@ -1,1 +1,0 @@
-"""Turn tunes into sound, piano rolls and scores."""

@@ -1,1 +1,0 @@
-"""Look at models and texts: step by step, by context length, beside n-grams, for copies."""

@@ -1,1 +1,0 @@
-"""Find, check, load and write checkpoints."""

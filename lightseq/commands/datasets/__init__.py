@@ -1,1 +1,0 @@
-"""The ``datasets`` command."""

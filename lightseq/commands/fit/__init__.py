@@ -1,1 +1,0 @@
-"""The ``fit``, ``validate``, ``test`` and ``predict`` commands."""

@@ -1,1 +1,0 @@
-"""Check a dataset: its split, duplicates and odd characters."""

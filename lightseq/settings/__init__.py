@@ -1,1 +1,0 @@
-"""Read and merge configuration files and command-line flags."""

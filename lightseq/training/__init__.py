@@ -1,1 +1,0 @@
-"""One update: the LightningModule, the optimizer, gradients and precision."""

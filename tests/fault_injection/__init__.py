@@ -1,1 +1,0 @@
-"""Inject faults into runs: for the tests and for ``benchmarks/faults.py``."""
